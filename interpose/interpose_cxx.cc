@@ -1,0 +1,84 @@
+// interpose_cxx.cc: the 20 replaceable operators new and delete of C++.  layer: interpose
+// Needs no C++ runtime: what only one can do (handlers, exceptions) is in new_failed.cc, off the path.
+// [IP-3] a block of any operator new can go to free, and one of malloc to any operator delete, as with glibc.
+// Size and alignment given to delete are not looked at: the heap has to look the owner up anyway.
+#include <new>
+
+#include "api/malloc_api.h"
+#include "buddymalloc/buddymalloc.h"
+#include "interpose/anchor.h"
+#include "interpose/new_failed.h"
+
+namespace api = bm::api;
+namespace heap = bm::heap;
+using bm::interpose::new_failed;
+using bm::interpose::new_failed_nothrow;
+using std::align_val_t;
+using std::nothrow_t;
+using std::size_t;
+
+namespace {
+
+[[gnu::used]] const char* const c_family = &bm::interpose::c_family_anchor;
+
+[[gnu::noinline, gnu::cold]] void* new_slow(size_t size) {
+  void* block = api::malloc_slow(size);
+  return block != nullptr ? block : new_failed(size, align_val_t{1});
+}
+
+[[gnu::noinline, gnu::cold]] void* new_slow_nothrow(size_t size) {
+  void* block = api::malloc_slow(size);
+  return block != nullptr ? block : new_failed_nothrow(size, align_val_t{1});
+}
+
+inline void* new_block(size_t size) {
+  void* block = heap::allocate_fast(size);
+  if (block != nullptr) [[likely]]
+    return block;
+  return new_slow(size);
+}
+
+inline void* new_block_nothrow(size_t size) {
+  void* block = heap::allocate_fast(size);
+  if (block != nullptr) [[likely]]
+    return block;
+  return new_slow_nothrow(size);
+}
+
+void* new_aligned(size_t size, align_val_t alignment) {
+  void* block = api::aligned_alloc_strict(static_cast<size_t>(alignment), size);
+  if (block != nullptr) [[likely]]
+    return block;
+  return new_failed(size, alignment);
+}
+
+void* new_aligned_nothrow(size_t size, align_val_t alignment) {
+  void* block = api::aligned_alloc_strict(static_cast<size_t>(alignment), size);
+  if (block != nullptr) [[likely]]
+    return block;
+  return new_failed_nothrow(size, alignment);
+}
+
+}  // namespace
+
+BM_EXPORT void* operator new(size_t n) { return new_block(n); }
+BM_EXPORT void* operator new[](size_t n) { return new_block(n); }
+BM_EXPORT void* operator new(size_t n, const nothrow_t&) noexcept { return new_block_nothrow(n); }
+BM_EXPORT void* operator new[](size_t n, const nothrow_t&) noexcept { return new_block_nothrow(n); }
+BM_EXPORT void* operator new(size_t n, align_val_t a) { return new_aligned(n, a); }
+BM_EXPORT void* operator new[](size_t n, align_val_t a) { return new_aligned(n, a); }
+BM_EXPORT void* operator new(size_t n, align_val_t a, const nothrow_t&) noexcept { return new_aligned_nothrow(n, a); }
+BM_EXPORT void* operator new[](size_t n, align_val_t a, const nothrow_t&) noexcept { return new_aligned_nothrow(n, a); }
+
+BM_EXPORT void operator delete(void* p) noexcept { api::free(p); }
+BM_EXPORT void operator delete[](void* p) noexcept { api::free(p); }
+BM_EXPORT void operator delete(void* p, const nothrow_t&) noexcept { api::free(p); }
+BM_EXPORT void operator delete[](void* p, const nothrow_t&) noexcept { api::free(p); }
+BM_EXPORT void operator delete(void* p, size_t) noexcept { api::free(p); }
+BM_EXPORT void operator delete[](void* p, size_t) noexcept { api::free(p); }
+BM_EXPORT void operator delete(void* p, align_val_t) noexcept { api::free(p); }
+BM_EXPORT void operator delete[](void* p, align_val_t) noexcept { api::free(p); }
+BM_EXPORT void operator delete(void* p, align_val_t, const nothrow_t&) noexcept { api::free(p); }
+BM_EXPORT void operator delete[](void* p, align_val_t, const nothrow_t&) noexcept { api::free(p); }
+BM_EXPORT void operator delete(void* p, size_t, align_val_t) noexcept { api::free(p); }
+BM_EXPORT void operator delete[](void* p, size_t, align_val_t) noexcept { api::free(p); }

@@ -1,0 +1,118 @@
+// flush.cc: a bin that is full gives objects back to their slabs.  layer: heap
+#include <algorithm>
+
+#include "heap/thread_heap_slow.h"
+#include "os/fatal.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::kClass;
+using slab::SizeClass;
+using slab::Slab;
+
+constexpr unsigned kSmallestAfterShrink = 15;
+
+// The slab that holds an object of a slab class, by the alignment of slabs.
+std::uint32_t slab_index_of(const SizeClass& info, Pfn page) {
+  const Pfn first{page.value & ~(info.pages - 1)};
+  return process.map.slab_index(first);
+}
+
+}  // namespace
+
+std::size_t ThreadHeap::cached_objects(unsigned c) const {
+  const BinState& b = bins[c];
+  if (b.capacity == 0) return 0;
+  const auto n = static_cast<std::size_t>(front.bins[c].top - b.base);
+  return n <= b.capacity ? n : 0;  // a fork's orphan may have been between two stores
+}
+
+void ThreadHeap::put_slab_object(unsigned c, void* p) {
+  const SizeClass& info = kClass[c];
+  Pfn page;
+  if (!process.map.find(p, page)) os::fatal("invalid pointer in a bin", p);
+  const std::uint32_t i = slab_index_of(info, page);
+  Slab& s = process.slabs[i];
+  const auto offset = static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
+  const unsigned object = info.index_of(offset);
+  if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
+  if (!s.put(object)) os::fatal("double free", p);
+  if (s.empty())
+    release_slab(i);
+  else
+    rebucket(i);
+}
+
+void free_run_object(void* p) {
+  Pfn page;
+  if (!process.map.find(p, page)) os::fatal("invalid pointer in a bin", p);
+  const std::uint32_t e = process.map.entry(page);
+  const unsigned c = (e & kOffsetMask) / sizeof(Bin);
+  if (e < pages::kFirstOwnerEntry || !kClass[c].is_run()) os::fatal("double free", p);
+  process.map.set_entry(page, 0);
+  process.zone.free(page, kClass[c].pages);
+}
+
+void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
+  if (kClass[c].is_run()) {
+    for (std::size_t k = 0; k < n; ++k) free_run_object(objects[k]);
+    return;
+  }
+  // Descriptors of random objects are cache misses: ask for them a few ahead.
+  constexpr std::size_t kAhead = 8;
+  const SizeClass& info = kClass[c];
+  const auto prefetch = [&](void* p) {
+    const std::size_t page = process.map.fast_index(p);
+    if (page < process.map.fast_pages())
+      __builtin_prefetch(&process.slabs[slab_index_of(info, {static_cast<std::uint32_t>(page)})], 1);
+  };
+  for (std::size_t k = 0; k < std::min(n, kAhead); ++k) prefetch(objects[k]);
+  for (std::size_t k = 0; k < n; ++k) {
+    if (k + kAhead < n) prefetch(objects[k + kAhead]);
+    put_slab_object(c, objects[k]);
+  }
+}
+
+// Gives back the n objects on top. They leave the bin first: a fork's child may lose objects, never find one twice.
+void ThreadHeap::flush(unsigned c, std::size_t n) {
+  Bin& bin = front.bins[c];
+  bin.top -= n;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  put_back(c, bin.top + 1, n);
+}
+
+// A bin that is full before it has back what it had to fetch is too small for the program's rhythm and grows. Frees that
+// go on and on mean that the program is giving up memory: the bin gives back all it has and shrinks, so that it pins few
+// slabs at the end.
+void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
+  os::LockGuard hold(lock);
+  BinState& b = bins[c];
+  Bin& bin = front.bins[c];
+  b.refills = 0;
+  const bool too_small = b.flushes == 0 && b.demand > b.capacity && may_grow(c);
+  const bool room = b.capacity == 0 ? resize_bin(c, 1) : too_small && resize_bin(c, 2U * b.capacity + 1);
+  if (!room && b.capacity == 0) {
+    put_back(c, &p, 1);
+    return;
+  }
+  if (!room) {
+    if (b.flushes < 255) ++b.flushes;
+    const bool giving_up = b.flushes > 2;
+    flush(c, giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch));
+    if (giving_up && b.capacity > kSmallestAfterShrink) resize_bin(c, b.capacity / 2U);
+  }
+  *++bin.top = p;
+}
+
+void ThreadHeap::flush_all() {
+  drain_pending();
+  for (unsigned c = 0; c < slab::kClasses; ++c) {
+    const std::size_t n = cached_objects(c);
+    if (n != 0) flush(c, n);
+    bins[c].refills = bins[c].flushes = 0;
+  }
+  pages.drain(process.zone);
+}
+
+}  // namespace bm::heap

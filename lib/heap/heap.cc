@@ -1,0 +1,144 @@
+// heap.cc: who serves a request that the fast path did not: a bin's refill, a page run, a mapping of its own.  layer: heap
+#include "heap/heap.h"
+
+#include <cstring>
+
+#include "heap/runs.h"
+#include "heap/thread_heap_slow.h"
+#include "os/fatal.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::kClass;
+
+ThreadHeap* heap_of_thread() {
+  ThreadHeap* const h = current_heap();
+  return h != nullptr ? h : process.acquire();
+}
+
+// Memory is short: what this thread holds back may serve it.
+void give_up_caches() {
+  if (ThreadHeap* const h = current_heap(); h != nullptr) {
+    os::LockGuard hold(h->lock);
+    h->flush_all();
+  }
+}
+
+void* allocate_in_class(unsigned c, bool* zeroed) {
+  process.settle_fork();
+  ThreadHeap* const h = heap_of_thread();
+  if (h == nullptr) return nullptr;
+  if (void* const p = h->allocate_miss(c, zeroed); p != nullptr) return p;
+  give_up_caches();
+  if (void* const p = h->allocate_miss(c, zeroed); p != nullptr) return p;
+  // A page run needs no aligned block of a slab's size; a mapping of its own needs no page space.
+  return kClass[c].is_run() ? alloc_run(kClass[c].size, kPageSize, RunUse::kPlain, zeroed) : nullptr;
+}
+
+void* allocate_beyond_classes(std::size_t bytes, std::size_t alignment, bool* zeroed) {
+  process.settle_fork();
+  if (!process.ensure_ready()) return nullptr;
+  if (void* const p = alloc_run(bytes, alignment, RunUse::kPlain, zeroed); p != nullptr) return p;
+  give_up_caches();
+  return alloc_run(bytes, alignment, RunUse::kPlain, zeroed);
+}
+
+void free_remote(std::uint32_t entry, Pfn page, void* p) {
+  const slab::SizeClass& info = kClass[(entry & kOffsetMask) / sizeof(Bin)];
+  const std::uint32_t i = process.map.slab_index({page.value & ~(info.pages - 1)});
+  slab::Slab& s = process.slabs[i];
+  const auto offset = static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
+  const unsigned object = info.index_of(offset);
+  if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
+  ThreadHeap& owner = process.heap(entry / pages::kFirstOwnerEntry);
+  if (!s.put_remote(object)) os::fatal("double free", p);
+  owner.note_remote(i);
+}
+
+}  // namespace
+
+void* allocate_slow(std::size_t bytes) {
+  if (bytes <= slab::kMaxClassSize) return allocate_in_class(slab::class_of(bytes), nullptr);
+  return allocate_beyond_classes(bytes, kMinAlignment, nullptr);
+}
+
+void* allocate_zeroed(std::size_t bytes) {
+  void* p = allocate_fast(bytes);
+  bool zeroed = false;
+  if (p == nullptr)
+    p = bytes <= slab::kMaxClassSize ? allocate_in_class(slab::class_of(bytes), &zeroed)
+                                     : allocate_beyond_classes(bytes, kMinAlignment, &zeroed);
+  if (p != nullptr && !zeroed) std::memset(p, 0, bytes);
+  return p;
+}
+
+void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
+  if (alignment <= kMinAlignment) {
+    void* const p = allocate_fast(bytes);
+    return p != nullptr ? p : allocate_slow(bytes);
+  }
+  if (bytes > PTRDIFF_MAX) return nullptr;
+  const unsigned c = alignment <= kPageSize ? slab::class_of(bytes, alignment) : slab::kClasses;
+  if (c == slab::kClasses) return allocate_beyond_classes(bytes, alignment, nullptr);
+  void* const p = allocate_fast(kClass[c].size);
+  return p != nullptr ? p : allocate_in_class(c, nullptr);
+}
+
+void deallocate_slow(void* p) {
+  if (p == nullptr) return;
+  process.settle_fork();
+  Pfn page;
+  if (!process.map.find(p, page)) {
+    if (!process.direct.free(p)) os::fatal("free of a pointer that no malloc returned", p);
+    return;
+  }
+  const std::uint32_t e = process.map.entry(page);
+  if (e < pages::kFirstOwnerEntry) {
+    free_run(p, page);
+    return;
+  }
+  ThreadHeap* const h = current_heap();
+  const unsigned c = (e & kOffsetMask) / sizeof(Bin);
+  const bool mine = h != nullptr && (e & ~kOffsetMask) == h->front.tag;
+  if (kClass[c].is_run()) {
+    // Whole pages have no neighbours to share a line with: the freeing thread keeps them for itself.
+    if ((reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1)) != 0) os::fatal("free of an invalid pointer", p);
+    if (h == nullptr) return free_run_object(p);
+    if (!mine) process.map.set_entry(page, static_cast<std::uint32_t>(h->front.tag + bin_offset(c)));
+  } else if (!mine) {
+    return free_remote(e, page, p);
+  }
+  Bin& bin = h->front.bins[c];
+  if (bin.top == bin.limit) return h->deallocate_overflow(c, p);
+  *++bin.top = p;  // the fast path does not know pages beyond the first section
+}
+
+std::size_t usable_size(const void* p) {
+  Pfn page;
+  if (p == nullptr || !process.ready()) return 0;
+  if (!process.map.find(p, page)) return process.direct.size(p);
+  const std::uint32_t e = process.map.entry(page);
+  if (e >= pages::kFirstOwnerEntry) return kClass[(e & kOffsetMask) / sizeof(Bin)].size;
+  return process.map.run_pages(page) << kPageShift;
+}
+
+bool owns(const void* p) { return usable_size(p) != 0; }
+
+bool trim(std::size_t keep_bytes) {
+  if (!process.ready()) return false;
+  process.settle_fork();
+  ThreadHeap* const own = current_heap();
+  for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
+    ThreadHeap& h = process.heap(i);
+    os::LockGuard hold(h.lock);
+    const HeapState s = h.state.load();
+    if (&h == own)
+      h.flush_all();
+    else if (s == HeapState::kActive || s == HeapState::kAbandoned)
+      h.drain_pending();
+  }
+  return process.zone.purge(keep_bytes >> kPageShift, true) != 0;
+}
+
+}  // namespace bm::heap

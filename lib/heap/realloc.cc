@@ -1,0 +1,84 @@
+// realloc.cc: growing and shrinking in place before moving.  layer: heap
+#include <algorithm>
+#include <cstring>
+
+#include "heap/heap.h"
+#include "heap/runs.h"
+#include "heap/thread_heap_slow.h"
+#include "os/fatal.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::kClass;
+
+// A block that moves as a page run already has grown before, and is expected to grow on.
+constexpr std::size_t kGrowingFrom = slab::kMaxSlabSize;
+
+void* move(void* p, std::size_t old_bytes, std::size_t bytes) {
+  void* fresh = nullptr;
+  if (bytes > old_bytes && old_bytes > kGrowingFrom) fresh = alloc_run(bytes, kMinAlignment, RunUse::kGrowing, nullptr);
+  if (fresh == nullptr) fresh = allocate_fast(bytes);
+  if (fresh == nullptr) fresh = allocate_slow(bytes);
+  if (fresh == nullptr) return nullptr;
+  std::memcpy(fresh, p, std::min(old_bytes, bytes));
+  if (!deallocate_fast(p)) deallocate_slow(p);
+  return fresh;
+}
+
+// A plain run is resized by the page.
+bool resize_run(Pfn first, std::size_t pages, std::size_t bytes) {
+  const std::size_t wanted = pages_for(bytes);
+  if (wanted == pages) return true;
+  if (wanted < pages) {
+    process.map.set_run(first, wanted);
+    process.zone.free(first + wanted, pages - wanted);
+    return true;
+  }
+  if (!process.zone.extend(first, pages, wanted)) return false;
+  process.map.set_run(first, wanted);
+  return true;
+}
+
+// An object of a run class takes over the pages behind it and becomes one of the larger class, or a plain run.
+bool grow_run_object(Pfn first, std::uint32_t entry, std::size_t pages, std::size_t bytes) {
+  if (bytes > slab::kMaxClassSize) {
+    if (!process.zone.extend(first, pages, pages_for(bytes))) return false;
+    process.map.set_run(first, pages_for(bytes));
+    return true;
+  }
+  const unsigned larger = slab::class_of(bytes);
+  if (!process.zone.extend(first, pages, kClass[larger].pages)) return false;
+  process.map.set_entry(first, static_cast<std::uint32_t>((entry & ~kOffsetMask) + bin_offset(larger)));
+  return true;
+}
+
+}  // namespace
+
+void* reallocate(void* p, std::size_t bytes) {
+  process.settle_fork();
+  if (bytes > PTRDIFF_MAX) return nullptr;
+  Pfn page;
+  if (!process.map.find(p, page)) {
+    const std::size_t old = process.direct.size(p);
+    if (old == 0) os::fatal("realloc of a pointer that no malloc returned", p);
+    if (bytes > slab::kMaxClassSize)
+      if (void* const q = process.direct.resize(p, bytes); q != nullptr) return q;
+    return move(p, old, bytes);
+  }
+  const std::uint32_t e = process.map.entry(page);
+  if (e < pages::kFirstOwnerEntry) {
+    const std::size_t pages = process.map.run_pages(page);
+    if (pages == 0) os::fatal("realloc of a pointer that no malloc returned", p);
+    const std::size_t old = pages << kPageShift;
+    const bool to_class = bytes < old / 2 && bytes <= slab::kMaxSlabSize;
+    if (!to_class && resize_run(page, pages, bytes)) return p;
+    return move(p, old, bytes);
+  }
+  const slab::SizeClass& info = kClass[(e & kOffsetMask) / sizeof(Bin)];
+  if (bytes <= info.size && (bytes > info.size / 2 || info.size <= 64)) return p;
+  if (info.is_run() && bytes > info.size && grow_run_object(page, e, info.pages, bytes)) return p;
+  return move(p, info.size, bytes);
+}
+
+}  // namespace bm::heap

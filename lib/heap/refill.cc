@@ -1,0 +1,208 @@
+// refill.cc: a bin that is empty gets objects: from partly free slabs, the fullest first, else from a new one.  layer: heap
+#include <algorithm>
+
+#include "heap/thread_heap_slow.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::kClass;
+using slab::SizeClass;
+using slab::Slab;
+
+constexpr unsigned kLargestBin = (1U << SlotPool::kMaxOrder) - 1;
+constexpr unsigned kRefillGrowth = 63;                     // a bin grows to this by refills alone, beyond only by reuse
+constexpr std::size_t kBinBytes = std::size_t{4} << 20;    // most one bin may hold
+constexpr std::size_t kHeapBytes = std::size_t{16} << 20;  // most all bins of a thread may hold
+constexpr std::size_t kAllHeaps = std::size_t{64} << 20;   // shared out among the active threads
+constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
+
+// Pointers a bin starts with: small bins cost nothing, and a large object is not kept before it is seen to be reused.
+constexpr unsigned first_capacity(std::size_t size) {
+  if (size <= 1024) return 15;
+  if (size <= 4096) return 7;
+  return size <= slab::kMaxSlabSize ? 3 : 1;
+}
+
+// Many small objects share a slab, so that one survivor pins it: such slabs stay apart, unless this class has been seen
+// to empty. Few objects: expected to drain.
+pages::Migratetype migratetype_for(const SizeClass& c, const BinState& bin) {
+  constexpr unsigned kMany = 64;
+  constexpr std::uint32_t kEnough = 16;
+  if (bin.made >= kEnough) return bin.emptied * 4 >= bin.made ? pages::Migratetype::kMovable : pages::Migratetype::kUnmovable;
+  return c.objects >= kMany ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
+}
+
+}  // namespace
+
+void ThreadHeap::start(std::uint32_t heap_index) {
+  index = heap_index;
+  front.tag = heap_index * pages::kFirstOwnerEntry;
+  for (unsigned i = 0; i < kSmallEntries; ++i)
+    front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
+  for (unsigned c = 0; c < slab::kClasses; ++c) front.bins[c] = kEmptyFront.bins[c];
+}
+
+bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
+  BinState& b = bins[c];
+  void** const fresh = process.slots.take(ceil_order(capacity + 1));
+  if (fresh == nullptr) return false;
+  Bin& bin = front.bins[c];
+  const std::size_t n = cached_objects(c);
+  fresh[0] = nullptr;
+  if (n != 0) std::copy_n(b.base + 1, n, fresh + 1);
+  void** const old = b.base;
+  const unsigned old_capacity = b.capacity;
+  // In an order in which a fork's child finds a smaller bin at worst.
+  bin.top = bin.limit = fresh;
+  b.base = fresh;
+  b.capacity = static_cast<std::uint16_t>(capacity);
+  bin.limit = fresh + capacity;
+  bin.top = fresh + n;
+  cached_capacity += std::size_t{capacity} * kClass[c].size;
+  cached_capacity -= std::size_t{old_capacity} * kClass[c].size;
+  if (old != nullptr) process.slots.give_back(old, ceil_order(old_capacity + 1U));
+  return true;
+}
+
+bool ThreadHeap::may_grow(unsigned c) const {
+  const std::size_t size = kClass[c].size;
+  const unsigned capacity = bins[c].capacity;
+  const std::size_t share = std::max(kAllHeaps / std::max(1U, process.active_heaps()), kHeapFloor);
+  return capacity < kLargestBin && (2 * capacity + 1) * size <= kBinBytes &&
+         cached_capacity + (capacity + 1) * size <= std::min(kHeapBytes, share);
+}
+
+// Before a refill. A bin whose last slow event was a flush is too small for the program's rhythm; one that only refills
+// is filling a heap: larger batches for that, up to a point.
+void ThreadHeap::adapt_for_refill(unsigned c) {
+  BinState& b = bins[c];
+  const bool after_flush = b.flushes != 0;
+  const bool filling = b.refills != 0;
+  b.flushes = 0;
+  if (after_flush) b.demand = 0;
+  if (b.refills < 255) ++b.refills;
+  if (b.capacity == 0)
+    resize_bin(c, first_capacity(kClass[c].size));
+  else if ((after_flush || (filling && b.capacity < kRefillGrowth)) && may_grow(c))
+    resize_bin(c, 2U * b.capacity + 1);
+}
+
+void ThreadHeap::rebucket(std::uint32_t slab_index) {
+  Slab& s = process.slabs[slab_index];
+  const std::uint8_t wanted = s.wanted_bucket();
+  if (s.bucket == wanted) return;
+  unlist(slab_index);
+  s.bucket = wanted;
+  if (wanted == slab::kUnlisted) return;
+  std::uint32_t& head = bins[s.size_class].bucket[wanted];
+  s.prev = 0;
+  s.next = head;
+  if (head != 0) process.slabs[head].prev = slab_index;
+  head = slab_index;
+}
+
+void ThreadHeap::unlist(std::uint32_t slab_index) {
+  Slab& s = process.slabs[slab_index];
+  if (s.bucket == slab::kUnlisted) return;
+  if (s.prev != 0)
+    process.slabs[s.prev].next = s.next;
+  else
+    bins[s.size_class].bucket[s.bucket] = s.next;
+  if (s.next != 0) process.slabs[s.next].prev = s.prev;
+  s.bucket = slab::kUnlisted;
+}
+
+std::uint32_t ThreadHeap::new_slab(unsigned c) {
+  const SizeClass& info = kClass[c];
+  Pfn first;
+  const std::uint32_t i = process.slabs.take();
+  if (i == 0) return 0;
+  if (!pages.alloc(process.zone, info.order, migratetype_for(info, bins[c]), first)) {
+    process.slabs.give_back(i);
+    return 0;
+  }
+  Slab& s = process.slabs[i];
+  s.first = first;
+  s.size_class = static_cast<std::uint8_t>(c);
+  s.bucket = slab::kUnlisted;
+  s.fill();
+  process.map.set_slab_index(first, i);
+  const auto entry = static_cast<std::uint32_t>(front.tag + bin_offset(c));
+  for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, entry);
+  __atomic_store_n(&s.heap, index, __ATOMIC_RELEASE);
+  ++bins[c].made;
+  rebucket(i);
+  return i;
+}
+
+void ThreadHeap::release_slab(std::uint32_t slab_index) {
+  Slab& s = process.slabs[slab_index];
+  const SizeClass& info = s.size_info();
+  const Pfn first = s.first;
+  unlist(slab_index);
+  ++bins[s.size_class].emptied;
+  __atomic_store_n(&s.heap, 0, __ATOMIC_RELEASE);
+  for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
+  process.slabs.give_back(slab_index);
+  pages.free(process.zone, info.order, process.map.block(first.block()).migratetype, first);
+}
+
+// Up to `want` objects in ascending order of address within a slab; fewer only when memory is short.
+unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
+  const SizeClass& info = kClass[c];
+  unsigned n = 0;
+  while (n < want) {
+    std::uint32_t i = 0;
+    for (unsigned b = 0; b < slab::kBuckets && i == 0; ++b) i = bins[c].bucket[b];
+    if (i == 0 && (i = new_slab(c)) == 0) break;
+    Slab& s = process.slabs[i];
+    char* const start = static_cast<char*>(process.map.address(s.first));
+    const unsigned before = n;
+    for (unsigned w = 0; w < slab::kMapWords && n < want; ++w) {
+      std::uint64_t bits = s.free[w];
+      for (; bits != 0 && n < want; bits &= bits - 1)
+        out[n++] = start + std::size_t{w * 64 + lowest_bit(bits)} * info.size;
+      s.free[w] = bits;
+    }
+    s.free_count = static_cast<std::uint16_t>(s.free_count - (n - before));
+    rebucket(i);
+  }
+  return n;
+}
+
+void* ThreadHeap::allocate_run(unsigned c, bool* zeroed) {
+  const SizeClass& info = kClass[c];
+  pages::Run run;
+  if (!process.zone.alloc(info.pages, pages::Migratetype::kMovable, run)) return nullptr;
+  process.map.set_entry(run.first, static_cast<std::uint32_t>(front.tag + bin_offset(c)));
+  if (zeroed != nullptr) *zeroed = run.zeroed;
+  return process.map.address(run.first);
+}
+
+void* ThreadHeap::allocate_miss(unsigned c, bool* zeroed) {
+  os::LockGuard hold(lock);
+  drain_pending();
+  adapt_for_refill(c);
+  BinState& b = bins[c];
+  if (kClass[c].is_run()) {
+    ++b.demand;
+    return allocate_run(c, zeroed);
+  }
+  // A filling heap takes whole bins; one in balance half, to have room for what comes back.
+  const unsigned want = std::min(b.refills > 1 ? b.capacity : (b.capacity + 1U) / 2, kBatch);
+  if (want == 0) {  // no memory for an array: live from hand to mouth
+    void* p = nullptr;
+    return gather(c, 1, &p) == 1 ? p : nullptr;
+  }
+  void** const slots = b.base + 1;
+  const unsigned n = gather(c, want, slots);
+  if (n == 0) return nullptr;
+  b.demand += n;
+  std::reverse(slots, slots + n);  // popped in ascending order of address
+  std::atomic_signal_fence(std::memory_order_release);
+  front.bins[c].top = b.base + n - 1;
+  return b.base[n];
+}
+
+}  // namespace bm::heap

@@ -1,0 +1,88 @@
+// remote.cc: objects freed by threads that do not own them, and heaps whose thread vanished.  layer: heap
+// A remote freer sets the object's bit and, as the first one, puts the slab on the owner's pending list. The owner takes
+// the list on its slow paths; when it does not come by, or is gone, a freer does it for it under the heap's lock.
+#include "heap/thread_heap_slow.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::Slab;
+
+constexpr std::uint32_t kPatience = 32;  // pending slabs before a freer helps
+
+void push_pending(ThreadHeap& heap, std::uint32_t slab_index) {
+  Slab& s = process.slabs[slab_index];
+  std::uint32_t head = heap.pending.load(std::memory_order_relaxed);
+  do s.pending_next.store(head, std::memory_order_relaxed);
+  while (!heap.pending.compare_exchange_weak(head, slab_index));
+}
+
+}  // namespace
+
+void ThreadHeap::note_remote(std::uint32_t slab_index) {
+  Slab& s = process.slabs[slab_index];
+  if (s.queued.load() != 0 || s.queued.exchange(1) != 0) return;
+  push_pending(*this, slab_index);
+  const std::uint32_t waiting = pending_count.fetch_add(1, std::memory_order_relaxed) + 1;
+  const bool owner_slow = waiting % kPatience == 0 && state.load() == HeapState::kActive;
+  // An abandoned heap is looked at again after the lock is free: whoever queued meanwhile could not take it.
+  while (owner_slow || state.load() == HeapState::kAbandoned) {
+    if (pending.load() == 0 || !lock.try_lock()) return;
+    drain_pending();
+    if (state.load() == HeapState::kAbandoned) pages.drain(process.zone);
+    lock.unlock();
+    if (owner_slow) return;
+  }
+}
+
+void ThreadHeap::drain_pending() {
+  if (pending.load() == 0) return;
+  pending_count.store(0, std::memory_order_relaxed);
+  std::uint32_t i = pending.exchange(0);
+  while (i != 0) {
+    Slab& s = process.slabs[i];
+    const std::uint32_t next = s.pending_next.load(std::memory_order_relaxed);
+    s.queued.exchange(0);
+    const bool freed = s.has_remote();
+    const std::uint32_t holder = __atomic_load_n(&s.heap, __ATOMIC_ACQUIRE);
+    if (freed && holder == index) {
+      s.merge_remote();
+      if (s.empty())
+        release_slab(i);
+      else
+        rebucket(i);
+    } else if (freed && holder != 0) {
+      // a late freer of the slab's previous life had queued it here; its present owner must hear of the bits
+      process.heap(holder).note_remote(i);
+    }
+    i = next;
+  }
+}
+
+void ThreadHeap::recount() {
+  drain_pending();
+  for (auto& b : bins)
+    for (auto& head : b.bucket) head = 0;
+  const std::uint32_t limit = process.slabs.limit();
+  for (std::uint32_t i = 1; i < limit; ++i) {
+    Slab& s = process.slabs[i];
+    if (s.heap != index) continue;
+    s.queued.store(0);
+    s.free_count = 0;
+    for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + std::popcount(w));
+    s.merge_remote();
+    s.bucket = slab::kUnlisted;
+    rebucket(i);
+  }
+  cached_capacity = 0;
+  for (unsigned c = 0; c < slab::kClasses; ++c) {
+    cached_capacity += std::size_t{bins[c].capacity} * slab::kClass[c].size;
+    const std::size_t n = cached_objects(c);
+    Bin& bin = front.bins[c];
+    if (bins[c].capacity == 0) continue;
+    bin.limit = bins[c].base + bins[c].capacity;
+    bin.top = bins[c].base + n;
+  }
+}
+
+}  // namespace bm::heap

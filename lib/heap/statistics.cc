@@ -1,0 +1,140 @@
+// statistics.cc: counting and checking; nothing here is on any allocation path.  layer: heap
+// Exact under each heap's lock for slabs; what other threads' bins hold at the moment is read without one.
+#include <cstring>
+
+#include "base/text.h"
+#include "heap/heap.h"
+#include "heap/thread_heap_slow.h"
+#include "os/fatal.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::kClass;
+using slab::Slab;
+
+struct SlabSums {
+  std::size_t pages = 0;
+  std::size_t used_bytes = 0;
+};
+
+SlabSums sum_slabs() {
+  SlabSums sums;
+  const std::uint32_t limit = process.slabs.limit();
+  for (std::uint32_t i = 1; i < limit; ++i) {
+    const Slab& s = process.slabs[i];
+    if (s.heap == 0) continue;
+    std::size_t free_objects = 0;
+    for (unsigned w = 0; w < slab::kMapWords; ++w)
+      free_objects += static_cast<std::size_t>(std::popcount(s.free[w] | s.remote[w].load(std::memory_order_relaxed)));
+    const slab::SizeClass& info = s.size_info();
+    sums.pages += info.pages;
+    if (free_objects < info.objects) sums.used_bytes += (info.objects - free_objects) * info.size;
+  }
+  return sums;
+}
+
+int check_slab(std::uint32_t i, const ThreadHeap& h) {
+  const Slab& s = process.slabs[i];
+  const slab::SizeClass& info = s.size_info();
+  int broken = 0;
+  const auto check = [&](bool ok, const char* invariant) {
+    if (ok) return;
+    ++broken;
+    char buffer[128];
+    Text text(buffer, sizeof buffer);
+    text << "buddymalloc: invariant " << invariant << " broken, slab " << i << " of heap " << h.index << "\n";
+    os::write_all(2, buffer, text.size());
+  };
+  std::size_t free_objects = 0;
+  bool both = false;
+  for (unsigned w = 0; w < slab::kMapWords; ++w) {
+    free_objects += static_cast<std::size_t>(std::popcount(s.free[w]));
+    both |= (s.free[w] & s.remote[w].load()) != 0;
+  }
+  bool beyond = false;
+  for (unsigned k = info.objects; k < slab::kMaxObjects; ++k) beyond |= s.is_free(k);
+  check(free_objects == s.free_count && !beyond, "SL-1");
+  check(!both, "SL-2");
+  check(s.bucket == s.wanted_bucket(), "HP-1");
+  const auto entry = static_cast<std::uint32_t>(h.front.tag + bin_offset(s.size_class));
+  for (std::uint32_t k = 0; k < info.pages; ++k) check(process.map.entry(s.first + k) == entry, "TH-2");
+  return broken;
+}
+
+}  // namespace
+
+void statistics(Statistics& out) {
+  out = {};
+  if (!process.ready()) return;
+  process.settle_fork();
+  const pages::Zone::Counters zone = process.zone.counters();
+  const SlabSums slabs = sum_slabs();
+  std::size_t list_pages = 0;
+  std::size_t binned_bytes = 0;
+  for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
+    const ThreadHeap& h = process.heap(i);
+    list_pages += h.pages.held_pages();
+    for (unsigned c = 0; c < slab::kClasses; ++c) binned_bytes += h.cached_objects(c) * kClass[c].size;
+  }
+  const std::size_t taken_pages = zone.opened_pages - zone.free_pages;
+  const std::size_t run_pages = taken_pages > slabs.pages + list_pages ? taken_pages - slabs.pages - list_pages : 0;
+  const std::size_t handed = slabs.used_bytes + (run_pages << kPageShift);
+  out.reserved_bytes = zone.reserved_pages << kPageShift;
+  out.committed_bytes = zone.committed_pages << kPageShift;
+  out.peak_committed_bytes = out.committed_bytes;  // page space is never uncommitted
+  out.mapped_bytes = process.direct.total_bytes();
+  out.mapped_count = process.direct.count();
+  const std::size_t live = handed > binned_bytes ? handed - binned_bytes : 0;
+  out.live_bytes = live + out.mapped_bytes;
+  out.free_bytes = (zone.opened_pages << kPageShift) - live;
+  out.backed_free_bytes = zone.backed_free_pages << kPageShift;
+}
+
+void print_statistics(int fd) {
+  Statistics s;
+  statistics(s);
+  pages::Zone::Counters zone;
+  if (process.ready()) zone = process.zone.counters();
+  char buffer[1024];
+  Text text(buffer, sizeof buffer);
+  text << "buddymalloc statistics, bytes\n"
+       << "  live            " << s.live_bytes << "\n"
+       << "  free            " << s.free_bytes << "\n"
+       << "  free, backed    " << s.backed_free_bytes << "\n"
+       << "  committed       " << s.committed_bytes << "\n"
+       << "  reserved        " << s.reserved_bytes << "\n"
+       << "  direct mappings " << s.mapped_bytes << " in " << s.mapped_count << "\n"
+       << "  purged so far   " << (std::uint64_t{zone.purged_pages} << kPageShift) << "\n"
+       << "pageblocks claimed " << zone.claimed_blocks << ", stolen from " << zone.stolen_blocks << "\n";
+  os::write_all(fd, buffer, text.size());
+}
+
+int validate() {
+  if (!process.ready()) return 0;
+  process.settle_fork();
+  int broken = process.zone.validate(2);
+  for (std::uint32_t h = 1; h <= process.heap_count(); ++h) {
+    ThreadHeap& owner = process.heap(h);
+    if (owner.state.load() == HeapState::kFrozen) continue;
+    os::LockGuard hold(owner.lock);
+    if (owner.state.load() == HeapState::kOrphan) owner.recount();
+    const std::uint32_t limit = process.slabs.limit();
+    for (std::uint32_t i = 1; i < limit; ++i)
+      if (process.slabs[i].heap == h) broken += check_slab(i, owner);
+  }
+  return broken;
+}
+
+void announce() {
+  const char* const wanted = os::environment("BUDDYMALLOC_VERBOSE");
+  if (wanted == nullptr || wanted[0] == '\0' || wanted[0] == '0') return;
+  Statistics s;
+  statistics(s);
+  char buffer[256];
+  Text text(buffer, sizeof buffer);
+  text << "buddymalloc " BM_VERSION ": serving this process, " << (s.reserved_bytes >> 20) << " MiB of page space reserved\n";
+  os::write_all(2, buffer, text.size());
+}
+
+}  // namespace bm::heap

@@ -1,0 +1,89 @@
+// thread_heap.h: THE FAST PATH: malloc as the pop, free as the push of a thread's bin.  layer: heap
+//
+// Every thread has one bin per size class: an array of ready pointers with a null below the lowest. malloc takes the top
+// one (two dependent loads: bin, pointer); free looks up the page's entry, which is the owner's tag plus the offset of
+// the bin: one subtraction answers "mine?" and "which bin?" together (two dependent loads: entry, bin). Freed objects
+// are never touched. A miss, a full bin, a large size, another thread's object, a foreign pointer: the slow path.
+// A thread without a heap has kEmptyFront, whose bins are all empty and full at once: no null test anywhere.
+//
+// [TH-1] base <= top <= limit for every bin; *base == nullptr; (base, top] are objects of the bin's class that no slab
+//        counts as free
+// [TH-2] an owner entry e of a page means: the page belongs to the heap with tag e & ~kOffsetMask and the bin at offset
+//        e & kOffsetMask
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heap/process_heap.h"
+#include "slab/size_class.h"
+
+namespace bm::heap {
+
+struct Bin {
+  void** top;
+  void** limit;
+};
+
+inline constexpr std::uint32_t kOffsetMask = pages::kFirstOwnerEntry - 1;
+inline constexpr unsigned kSmallEntries = slab::kTableLimit / kMinAlignment + 1;
+
+// What the fast path reads and writes of a heap. The fields a small malloc needs come first.
+struct alignas(kCacheLine) Front {
+  std::uint32_t tag;                           // the heap's index in the bits above kOffsetMask
+  std::uint16_t small_offset[kSmallEntries];   // bin offset by (bytes + 15) / 16
+  Bin bins[slab::kClasses];
+
+  Bin& at(std::size_t offset) { return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins) + offset); }
+};
+static_assert(sizeof(Bin) * slab::kClasses <= pages::kFirstOwnerEntry);
+
+extern const Front kEmptyFront;  // never written: its bins are empty and full at once
+
+struct ThreadState {
+  Front* front;
+  bool hooked;  // the exit hook is registered
+  bool exited;  // ... and has run: the thread is in its last destructors
+};
+// Initial-exec: one load from the thread pointer, and 16 bytes of the static TLS reserve when loaded by dlopen.
+extern constinit thread_local ThreadState t_state __attribute__((tls_model("initial-exec")));
+
+constexpr std::size_t bin_offset(unsigned size_class) { return size_class * sizeof(Bin); }
+
+// Null: not served here.
+[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes) {
+  Front* const f = t_state.front;
+  std::size_t offset;
+  if (bytes <= slab::kTableLimit) [[likely]]
+    offset = f->small_offset[(bytes + kMinAlignment - 1) / kMinAlignment];
+  else if (bytes <= slab::kMaxClassSize)
+    offset = bin_offset(slab::class_of(bytes));
+  else
+    return nullptr;
+  Bin& bin = f->at(offset);
+  void** const top = bin.top;
+  void* const p = *top;
+  if (p != nullptr) [[likely]]
+    bin.top = top - 1;
+  return p;
+}
+
+// False: not served here.
+[[gnu::always_inline]] inline bool deallocate_fast(void* p) {
+  Front* const f = t_state.front;
+  const std::size_t index = process.map.fast_index(p);
+  if (index >= process.map.fast_pages()) [[unlikely]]
+    return false;
+  const std::uint32_t offset = process.map.entry_at(index) - f->tag;
+  if (offset >= sizeof(f->bins)) [[unlikely]]
+    return false;
+  Bin& bin = f->at(offset);
+  void** const top = bin.top;
+  if (top == bin.limit) [[unlikely]]
+    return false;
+  top[1] = p;
+  bin.top = top + 1;
+  return true;
+}
+
+}  // namespace bm::heap

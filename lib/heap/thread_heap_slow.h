@@ -1,0 +1,96 @@
+// thread_heap_slow.h: the whole of a thread's heap; the slow side of thread_heap.h.  layer: heap
+// bins are the owning thread's alone, without a lock; everything below `lock` is reached under it, by the owner on its
+// slow path and by others who help (drain what they freed into an idle or abandoned heap, trim, validate).
+// A heap outlives its thread: it is handed whole to a later one. Only its index ever names the owner of a slab.
+// [HP-1] a slab of this heap with free objects is in the bucket list [its class][Slab::wanted_bucket()]; others are in none
+// [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "heap/thread_heap.h"
+#include "pcp/page_lists.h"
+
+namespace bm::heap {
+
+enum class HeapState : std::uint8_t {
+  kUnused,
+  kActive,     // a thread allocates from it
+  kAbandoned,  // its thread is gone; drained, waiting for the next
+  kOrphan,     // its thread vanished in a fork: recount() before any use
+  kFrozen,     // in a fork's child: its own thread was inside when a signal handler forked; only remote frees
+};
+
+inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush of a bin in balance moves
+
+// What a bin's slow path remembers.
+struct BinState {
+  void** base;              // the array: base[0] is the null below the lowest
+  std::uint16_t capacity;   // pointers it may hold; 0: no array yet
+  std::uint8_t refills;     // slow events of one kind in a row
+  std::uint8_t flushes;
+  std::uint32_t demand;     // objects taken by refills since the last flush: what the program's rhythm needs
+  std::uint32_t made;       // slabs made and emptied: observed survival
+  std::uint32_t emptied;
+  std::uint32_t bucket[slab::kBuckets];  // partly free slabs by occupancy
+};
+
+struct alignas(kCacheLine) ThreadHeap {
+  Front front;
+
+  // --- owner and helpers, under lock
+  alignas(kCacheLine) os::Lock lock;
+  std::atomic<HeapState> state;
+  std::uint32_t index;
+  std::uint32_t owner;           // thread id; meaningful while active
+  std::uint32_t next_abandoned;  // under the registry's lock
+  bool late;                     // taken after its thread's exit hook had run: watch for the thread's end
+  std::size_t cached_capacity;   // bytes all bins could hold
+  BinState bins[slab::kClasses];
+  pcp::PageLists pages;
+
+  // --- any thread
+  alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
+  std::atomic<std::uint32_t> pending_count;
+
+  void start(std::uint32_t heap_index);
+
+  // The next object of a class whose bin is empty, and a batch for the bin; null: out of memory.
+  void* allocate_miss(unsigned size_class, bool* zeroed);
+  // Takes back an object of this heap whose bin is full.
+  void deallocate_overflow(unsigned size_class, void* p);
+  // Everything the bins and page lists hold goes back, lock held.
+  void flush_all();
+  // Merges what other threads freed, lock held.
+  void drain_pending();
+  // Called by the freeing thread. `slab_index` has new remote bits.
+  void note_remote(std::uint32_t slab_index);
+  // Rebuilds counts and lists from the slabs' maps, lock held; the previous owner may have stopped anywhere.
+  void recount();
+
+  std::size_t cached_objects(unsigned size_class) const;
+
+ private:
+  bool resize_bin(unsigned size_class, unsigned capacity);
+  void adapt_for_refill(unsigned size_class);
+  bool may_grow(unsigned size_class) const;
+  unsigned gather(unsigned size_class, unsigned want, void** out);
+  std::uint32_t new_slab(unsigned size_class);
+  void release_slab(std::uint32_t slab_index);
+  void put_back(unsigned size_class, void* const* objects, std::size_t n);
+  void put_slab_object(unsigned size_class, void* p);
+  void flush(unsigned size_class, std::size_t n);
+  void rebucket(std::uint32_t slab_index);
+  void unlist(std::uint32_t slab_index);
+  void* allocate_run(unsigned size_class, bool* zeroed);
+};
+
+void free_run_object(void* p);  // of a run class, with or without a heap
+
+inline ThreadHeap* current_heap() {
+  Front* const f = t_state.front;
+  return f == &kEmptyFront ? nullptr : reinterpret_cast<ThreadHeap*>(f);
+}
+
+}  // namespace bm::heap

@@ -1,0 +1,147 @@
+// linux_vm.cc: the Linux implementation of vm.h.  layer: os
+// Every call keeps errno: these run inside free(), which must not change it.
+#include <cerrno>
+#include <cstdint>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/config.h"
+#include "os/errno_guard.h"
+#include "os/vm.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+namespace bm::os {
+namespace {
+
+void name_range(void* start, std::size_t bytes, const char* name) {
+  prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, bytes, name);  // optional in kernels: no matter if it fails
+}
+
+// An aligned mapping: as the kernel places it if that happens to fit, else a larger one with its ends cut off.
+void* map_aligned(std::size_t bytes, std::size_t alignment, int protection, int flags) {
+  void* p = mmap(nullptr, bytes, protection, flags, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  auto at = reinterpret_cast<std::uintptr_t>(p);
+  if ((at & (alignment - 1)) == 0) return p;
+  munmap(p, bytes);
+  const std::size_t larger = bytes + alignment;
+  if (larger < bytes) return nullptr;
+  p = mmap(nullptr, larger, protection, flags, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  at = reinterpret_cast<std::uintptr_t>(p);
+  const std::uintptr_t start = align_up(at, alignment);
+  if (start != at) munmap(p, start - at);
+  if (start - at != alignment) munmap(reinterpret_cast<void*>(start + bytes), alignment - (start - at));
+  return reinterpret_cast<void*>(start);
+}
+
+void* reserve(std::size_t bytes, std::size_t alignment) {
+  ErrnoGuard keep;
+  void* p = map_aligned(bytes, alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  if (p != nullptr) name_range(p, bytes, "buddymalloc");
+  return p;
+}
+
+void release(void* start, std::size_t bytes) {
+  ErrnoGuard keep;
+  munmap(start, bytes);
+}
+
+bool commit(void* start, std::size_t bytes) {
+  ErrnoGuard keep;
+  return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool purge(void* start, std::size_t bytes) {
+  ErrnoGuard keep;
+  return madvise(start, bytes, MADV_DONTNEED) == 0;
+}
+
+void advise_huge(void* start, std::size_t bytes, bool wanted) {
+  ErrnoGuard keep;
+  madvise(start, bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+void* map(std::size_t bytes, std::size_t alignment) {
+  ErrnoGuard keep;
+  void* p = map_aligned(bytes, alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (p != nullptr) madvise(p, bytes, MADV_HUGEPAGE);
+  return p;
+}
+
+void* remap(void* start, std::size_t old_bytes, std::size_t new_bytes) {
+  ErrnoGuard keep;
+  void* p = mremap(start, old_bytes, new_bytes, MREMAP_MAYMOVE);
+  return p == MAP_FAILED ? nullptr : p;
+}
+
+// A small file in whole, as text; false when it cannot be read.
+bool read_file(const char* path, char* buffer, std::size_t capacity) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t n = read(fd, buffer, capacity - 1);
+  close(fd);
+  if (n <= 0) return false;
+  buffer[n] = '\0';
+  return true;
+}
+
+std::size_t parse_number(const char*& at) {
+  while (*at == ' ') ++at;
+  std::size_t v = 0;
+  while (*at >= '0' && *at <= '9') v = v * 10 + static_cast<std::size_t>(*at++ - '0');
+  return v;
+}
+
+std::size_t soft_limit(__rlimit_resource_t which) {
+  rlimit limit{};
+  if (getrlimit(which, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return limit.rlim_cur;
+}
+
+}  // namespace
+
+constinit const Vm linux_vm = {reserve, release, commit, purge, advise_huge, map, remap};
+
+std::size_t granule() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
+
+std::size_t address_space_left() {
+  ErrnoGuard keep;
+  const std::size_t space = soft_limit(RLIMIT_AS);
+  const std::size_t data = soft_limit(RLIMIT_DATA);
+  if (space == SIZE_MAX && data == SIZE_MAX) return SIZE_MAX;
+  // /proc/self/statm: size resident shared text lib data dt, in OS pages
+  std::size_t mapped = 0;
+  std::size_t private_data = 0;
+  char text[160];
+  if (read_file("/proc/self/statm", text, sizeof text)) {
+    const char* at = text;
+    std::size_t field[6];
+    for (auto& f : field) f = parse_number(at);
+    mapped = field[0] * granule();
+    private_data = field[5] * granule();
+  }
+  const std::size_t a = space == SIZE_MAX ? SIZE_MAX : (space > mapped ? space - mapped : 0);
+  const std::size_t b = data == SIZE_MAX ? SIZE_MAX : (data > private_data ? data - private_data : 0);
+  return a < b ? a : b;
+}
+
+ThpMode thp_mode() {
+  ErrnoGuard keep;
+  char text[64];
+  if (!read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text)) return ThpMode::kNever;
+  for (const char* c = text; *c != '\0'; ++c)
+    if (*c == '[') return c[1] == 'a' ? ThpMode::kAlways : c[1] == 'm' ? ThpMode::kMadvise : ThpMode::kNever;
+  return ThpMode::kNever;
+}
+
+}  // namespace bm::os

@@ -1,0 +1,63 @@
+// process.cc: see process.h.  layer: os
+#include "os/process.h"
+
+#include <cerrno>
+#include <cstdlib>
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/errno_guard.h"
+#include "os/vm.h"
+
+// glibc's hook for C++ thread_local destructors: it allocates no pthread key. Weak: other libcs may lack it.
+extern "C" int __cxa_thread_atexit_impl(void (*)(void*), void*, void*) __attribute__((weak));
+extern "C" void* __dso_handle __attribute__((visibility("hidden")));
+
+namespace bm::os {
+
+void ForkSentinel::init(void* page) {
+  ErrnoGuard keep;
+  auto* word = static_cast<std::atomic<std::uint32_t>*>(page);
+  if (madvise(page, granule(), MADV_WIPEONFORK) != 0) pid_ = getpid();
+  word->store(kAlive, std::memory_order_relaxed);
+  word_ = word;
+}
+
+bool ForkSentinel::pid_changed() const { return getpid() != pid_; }
+
+ForkSentinel::Claim ForkSentinel::claim() {
+  if (pid_ != 0 && pid_changed() && word_->load(std::memory_order_relaxed) == kAlive)
+    word_->store(kWiped, std::memory_order_relaxed);
+  for (;;) {
+    std::uint32_t seen = kWiped;
+    if (word_->compare_exchange_strong(seen, kBusy, std::memory_order_acquire)) return Claim::kMine;
+    if (seen == kAlive) return Claim::kNone;
+    sched_yield();
+  }
+}
+
+void ForkSentinel::settle() {
+  if (pid_ != 0) pid_ = getpid();
+  word_->store(kAlive, std::memory_order_release);
+}
+
+std::uint32_t thread_id() { return static_cast<std::uint32_t>(syscall(SYS_gettid)); }
+
+bool is_main_thread() { return syscall(SYS_gettid) == getpid(); }
+
+bool thread_exists(std::uint32_t tid) {
+  ErrnoGuard keep;
+  return syscall(SYS_tgkill, getpid(), static_cast<int>(tid), 0) == 0 || errno != ESRCH;
+}
+
+bool at_thread_exit(void (*hook)(void*), void* argument) {
+  if (__cxa_thread_atexit_impl == nullptr) return false;
+  return __cxa_thread_atexit_impl(hook, argument, &__dso_handle) == 0;
+}
+
+const char* environment(const char* name) { return environ == nullptr ? nullptr : getenv(name); }
+
+}  // namespace bm::os

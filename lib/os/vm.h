@@ -1,0 +1,41 @@
+// vm.h: the contract with the OS about address space and memory.  layer: os
+// A table of functions so that any layer above runs on a fake, or on one that fails its k-th call (tests/support).
+// "No" is an answer for every one of them: the caller must cope; no function aborts, none sets errno.
+#pragma once
+
+#include <cstddef>
+
+namespace bm::os {
+
+struct Vm {
+  // Address space without memory: unreadable until committed. `bytes` and `alignment` are multiples of the granule,
+  // alignment a power of two. Null when the OS refuses.
+  void* (*reserve)(std::size_t bytes, std::size_t alignment);
+  // Gives a whole reservation or direct mapping, or any part of it, back for good.
+  void (*release)(void* start, std::size_t bytes);
+  // Makes reserved memory readable and writable; it reads as zero until written. False: nothing changed.
+  bool (*commit)(void* start, std::size_t bytes);
+  // Drops the contents: the range reads as zero and costs nothing until touched again. False (for example locked
+  // memory): contents must be taken as unchanged.
+  bool (*purge)(void* start, std::size_t bytes);
+  // Wishes: hugepages for this range, or none. No effect on contents; may be ignored.
+  void (*advise_huge)(void* start, std::size_t bytes, bool wanted);
+  // A zeroed readable and writable mapping of its own, hugepages wished for. Null when refused.
+  void* (*map)(std::size_t bytes, std::size_t alignment);
+  // Grows or shrinks such a mapping, moving it when needed. Null: unchanged.
+  void* (*remap)(void* start, std::size_t old_bytes, std::size_t new_bytes);
+};
+
+extern const Vm linux_vm;
+
+// Bytes; the unit in which the OS takes memory back.
+std::size_t granule();
+
+// What the process may still map, in bytes: the smaller of RLIMIT_AS less what is mapped and RLIMIT_DATA less the
+// writable private part. SIZE_MAX when unlimited.
+std::size_t address_space_left();
+
+enum class ThpMode : unsigned char { kNever, kMadvise, kAlways };
+ThpMode thp_mode();
+
+}  // namespace bm::os

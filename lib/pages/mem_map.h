@@ -1,0 +1,76 @@
+// mem_map.h: from any pointer to what is known of its page.  layer: pages
+// One 32-bit entry per page, dense, outside the pages: the fast path's one compare and one load. The page layer itself
+// uses only the values below kFirstOwnerEntry; what larger values mean is the business of the layer above.
+//   0               free, or inside a run, or never handed out
+//   1..512          first page of a run of that many pages
+//   kRunOfBlocks    first page of a longer run: Pageblock::run_pages has its length
+// Page space is dense over sections: the first section is the common case, further ones are found by search.
+// [MM-1] an entry of a free page is 0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/units.h"
+#include "pages/meta_array.h"
+#include "pages/pageblock.h"
+
+namespace bm::pages {
+
+inline constexpr std::uint32_t kRunOfBlocks = 1023;
+inline constexpr std::uint32_t kFirstOwnerEntry = 4096;
+
+// A contiguous reservation. Pageblocks between two sections are never opened, so no run crosses them.
+struct Section {
+  std::uintptr_t base = 0;  // address of the first page, a multiple of the pageblock size
+  BlockIndex first;
+  std::uint32_t blocks = 0;
+  std::uint32_t opened = 0;     // blocks below the frontier
+  std::uint32_t committed = 0;  // blocks that may be touched: >= opened
+};
+
+class MemMap {
+ public:
+  static constexpr unsigned kMaxSections = 64;
+
+  // The fast path's look-up: a page number that is meaningful when it is below fast_pages().
+  std::size_t fast_index(const void* p) const { return (reinterpret_cast<std::uintptr_t>(p) - fast_base_) >> kPageShift; }
+  std::size_t fast_pages() const { return __atomic_load_n(&fast_pages_, __ATOMIC_RELAXED); }
+  std::uint32_t entry_at(std::size_t index) const {
+    return __atomic_load_n(entries_.data() + index, __ATOMIC_RELAXED);
+  }
+
+  // False when the address is in no section's opened part.
+  bool find(const void* p, Pfn& out) const;
+  void* address(Pfn) const;
+
+  std::uint32_t entry(Pfn p) const { return entry_at(p.value); }
+  void set_entry(Pfn p, std::uint32_t e) { __atomic_store_n(entries_.data() + p.value, e, __ATOMIC_RELAXED); }
+  std::uint32_t slab_index(Pfn p) const { return __atomic_load_n(slabs_.data() + p.value, __ATOMIC_RELAXED); }
+  void set_slab_index(Pfn p, std::uint32_t s) { __atomic_store_n(slabs_.data() + p.value, s, __ATOMIC_RELAXED); }
+
+  Pageblock& block(BlockIndex b) const { return blocks_[b.value]; }
+
+  // Length in pages of the run whose first page this is; 0 when it is not one.
+  std::size_t run_pages(Pfn) const;
+  void set_run(Pfn, std::size_t pages);
+
+  unsigned section_count() const { return section_count_.load(std::memory_order_acquire); }
+  Section& section(unsigned i) { return sections_[i]; }
+  const Section& section(unsigned i) const { return sections_[i]; }
+  const Section* section_of(BlockIndex) const;
+
+ private:
+  friend class AddressSpace;
+  void set_fast_pages(std::size_t n) { __atomic_store_n(&fast_pages_, n, __ATOMIC_RELAXED); }
+  std::uintptr_t fast_base_ = 0;
+  std::size_t fast_pages_ = 0;  // committed pages of the first section: their entries may be read
+  MetaArray<std::uint32_t> entries_;
+  MetaArray<std::uint32_t> slabs_;  // index of the slab that holds the page; valid on a slab's first page
+  MetaArray<Pageblock> blocks_;
+  std::atomic<unsigned> section_count_{0};
+  Section sections_[kMaxSections];
+};
+
+}  // namespace bm::pages

@@ -1,0 +1,69 @@
+// page_bitmap.h: one bit per page of a pageblock, and the buddy system that is implicit in it.  layer: pages
+// Buddies are implicit in alignment: a free block of order o is an aligned run of 2^o set bits, and two set buddies ARE
+// their merged parent; there is nothing to split or merge but bits.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bits.h"
+#include "base/config.h"
+
+namespace bm::pages {
+
+struct alignas(kCacheLine) PageBitmap {
+  static constexpr std::size_t kWords = kPagesPerBlock / 64;
+  std::array<std::uint64_t, kWords> word{};
+
+  // The four below take a range inside the block: first + n <= kPagesPerBlock, n >= 1.
+  void set(std::size_t first, std::size_t n) {
+    for_words(first, n, [this](std::size_t i, std::uint64_t m) { word[i] |= m; });
+  }
+  void clear(std::size_t first, std::size_t n) {
+    for_words(first, n, [this](std::size_t i, std::uint64_t m) { word[i] &= ~m; });
+  }
+  std::size_t count(std::size_t first, std::size_t n) const {
+    std::size_t sum = 0;
+    for_words(first, n, [&](std::size_t i, std::uint64_t m) {
+      sum += static_cast<std::size_t>(std::popcount(word[i] & m));
+    });
+    return sum;
+  }
+  bool any(std::size_t first, std::size_t n) const {
+    std::uint64_t seen = 0;
+    for_words(first, n, [&](std::size_t i, std::uint64_t m) { seen |= word[i] & m; });
+    return seen != 0;
+  }
+  std::size_t count() const {
+    std::size_t sum = 0;
+    for (const std::uint64_t w : word) sum += static_cast<std::size_t>(std::popcount(w));
+    return sum;
+  }
+
+  // Order of the largest free block, -1 when no page is free.
+  int largest_order() const;
+
+  // First page of the best free block for 2^order pages: the smallest that suffices, then the lowest address.
+  // Precondition: largest_order() >= order.
+  std::size_t best_fit(unsigned order) const;
+
+  // Adds to counts[o] the free blocks of exactly order o (no free buddy), o = 0..kPageblockOrder.
+  void count_blocks(std::size_t* counts) const;
+
+ private:
+  template <class F>
+  static void for_words(std::size_t first, std::size_t n, F f) {
+    std::size_t i = first / 64;
+    std::size_t bit = first % 64;
+    while (n != 0) {
+      const std::size_t here = n < 64 - bit ? n : 64 - bit;
+      f(i++, bit_span(bit, here));
+      n -= here;
+      bit = 0;
+    }
+  }
+};
+
+}  // namespace bm::pages

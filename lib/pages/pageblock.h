@@ -1,0 +1,32 @@
+// pageblock.h: the descriptor of one 2 MiB pageblock, kept outside the pages it describes.  layer: pages
+// Writers hold Zone::lock_. The maps are the truth; everything else about free memory is derived from them.
+// [PB-1] free_pages == free.count()
+// [PB-2] largest_order == free.largest_order()
+// [PB-3] a page that is not dirty reads as zero and has no memory behind it; a page that is handed out is dirty
+// [PB-4] an isolated block is in no free set; otherwise FA-1 holds
+#pragma once
+
+#include <cstdint>
+
+#include "pages/migratetype.h"
+#include "pages/page_bitmap.h"
+
+namespace bm::pages {
+
+struct Pageblock {
+  PageBitmap free;   // line 0: bit = page is free
+  PageBitmap dirty;  // line 1: bit = page was handed out since it was last known to be zero
+  // line 2
+  Migratetype migratetype;
+  std::int8_t largest_order;  // of a free block in here; -1: none
+  bool opened;                // the frontier has passed it: it takes part in allocation
+  bool isolated;              // taken out of the sets while it is purged
+  std::uint16_t free_pages;
+  std::uint32_t run_pages;    // length of the run that starts with this block's first page, when longer than a block
+  std::uint64_t padding[6];
+
+  bool whole_free() const { return free_pages == kPagesPerBlock; }
+};
+static_assert(sizeof(Pageblock) == 3 * kCacheLine);
+
+}  // namespace bm::pages

@@ -1,0 +1,298 @@
+// zone.cc: allocation, freeing and growth of page runs.  layer: pages
+// Search policy is a chain of early returns: own type, a whole-free pageblock of any type, a fresh pageblock (address
+// space is free), and only where that is refused claim or steal from another type (find_in_other_types).
+#include "pages/zone.h"
+
+#include <algorithm>
+
+#include "os/fatal.h"
+
+namespace bm::pages {
+namespace {
+
+// From this order on a request takes a foreign pageblock over, when at least half of it is free; as Linux.
+constexpr unsigned kClaimOrder = kPageblockOrder / 2;
+
+}  // namespace
+
+void Zone::init(const os::Vm& vm, MemMap& map, AddressSpace& space, FreeArea& area) {
+  vm_ = &vm;
+  map_ = &map;
+  space_ = &space;
+  area_ = &area;
+}
+
+void Zone::list(BlockIndex b) {
+  const Pageblock& d = map_->block(b);
+  if (d.isolated || d.largest_order < 0) return;
+  area_->insert(FreeArea::set_of(d.migratetype, static_cast<unsigned>(d.largest_order)), b);
+  if (!d.whole_free()) return;
+  area_->insert(FreeArea::kAnyWhole, b);
+  if (!d.dirty.any(0, kPagesPerBlock)) return;
+  area_->insert(FreeArea::kDirtyWhole, b);
+  ++dirty_whole_;
+}
+
+void Zone::unlist(BlockIndex b) {
+  const Pageblock& d = map_->block(b);
+  if (d.isolated || d.largest_order < 0) return;
+  area_->remove(FreeArea::set_of(d.migratetype, static_cast<unsigned>(d.largest_order)), b);
+  if (d.largest_order != static_cast<int>(kPageblockOrder)) return;
+  area_->remove(FreeArea::kAnyWhole, b);
+  if (!area_->contains(FreeArea::kDirtyWhole, b)) return;
+  area_->remove(FreeArea::kDirtyWhole, b);
+  --dirty_whole_;
+}
+
+void Zone::relist(BlockIndex b) {
+  Pageblock& d = map_->block(b);
+  const int order = d.free.largest_order();
+  if (order == d.largest_order) return;
+  unlist(b);
+  d.largest_order = static_cast<std::int8_t>(order);
+  list(b);
+}
+
+void Zone::retype(BlockIndex b, Migratetype type) {
+  Pageblock& d = map_->block(b);
+  if (d.migratetype == type) return;
+  unlist(b);
+  d.migratetype = type;
+  list(b);
+}
+
+bool Zone::open_fresh(Migratetype type, BlockIndex& out) {
+  if (!space_->open(1, out)) return false;
+  Pageblock& d = map_->block(out);
+  d.migratetype = type;
+  free_in_block(out, 0, kPagesPerBlock);
+  return true;
+}
+
+bool Zone::find_block(unsigned order, Migratetype type, BlockIndex& out) {
+  const unsigned orders = area_->orders_present(type) >> order;
+  if (orders != 0)
+    return area_->first(FreeArea::set_of(type, order + lowest_bit(orders)), BlockIndex{}, out);
+  if (area_->first(FreeArea::kAnyWhole, BlockIndex{}, out)) {
+    retype(out, type);
+    return true;
+  }
+  return open_fresh(type, out) || find_in_other_types(order, type, out);
+}
+
+bool Zone::find_in_other_types(unsigned order, Migratetype type, BlockIndex& out) {
+  for (const Migratetype from : kFallbacks[index(type)]) {
+    const unsigned orders = area_->orders_present(from) & ~((1U << order) - 1);
+    if (orders == 0) continue;
+    const unsigned largest = highest_bit(orders);
+    area_->first(FreeArea::set_of(from, largest), BlockIndex{}, out);
+    const bool pollutes = type != Migratetype::kMovable;
+    if ((order >= kClaimOrder || pollutes) && map_->block(out).free_pages >= kPagesPerBlock / 2) {
+      retype(out, type);
+      ++claimed_blocks_;
+      return true;
+    }
+    area_->first(FreeArea::set_of(from, lowest_bit(orders)), BlockIndex{}, out);
+    ++stolen_blocks_;
+    return true;
+  }
+  return false;
+}
+
+void Zone::take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed) {
+  Pageblock& d = map_->block(b);
+  const std::size_t dirty = d.dirty.count(first, pages);
+  if (dirty != 0) zeroed = false;
+  d.dirty.set(first, pages);
+  d.free.clear(first, pages);
+  d.free_pages = static_cast<std::uint16_t>(d.free_pages - pages);
+  free_pages_ -= pages;
+  backed_free_ -= dirty;
+  relist(b);
+}
+
+void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
+  Pageblock& d = map_->block(b);
+  if (d.free.any(first, pages)) os::fatal("pages freed twice", map_->address(first_pfn(b) + first));
+  d.free.set(first, pages);
+  d.free_pages = static_cast<std::uint16_t>(d.free_pages + pages);
+  free_pages_ += pages;
+  backed_free_ += d.dirty.count(first, pages);
+  relist(b);
+}
+
+// Takes the best free block of 2^order pages in b; only its first `pages` pages are used.
+Pfn Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroed) {
+  const std::size_t at = map_->block(b).free.best_fit(order);
+  const Pfn first = first_pfn(b) + at;
+  intent_ = {first, pages};
+  take_in_block(b, at, pages, zeroed);
+  intent_.pages = 0;
+  return first;
+}
+
+bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement) {
+  const unsigned order = std::max(ceil_order(pages), align_order);
+  os::LockGuard hold(lock_);
+  if (order > kPageblockOrder || placement == Placement::kGrowing) {
+    const std::size_t align_blocks = align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
+    if (alloc_blocks(pages, type, align_blocks, placement, out)) return true;
+    if (order > kPageblockOrder) return false;
+  }
+  BlockIndex b;
+  if (!find_block(order, type, b)) return false;
+  out.pages = pages;
+  out.zeroed = true;
+  out.first = take_from(b, order, pages, out.zeroed);
+  return true;
+}
+
+std::size_t Zone::alloc_batch(unsigned order, Migratetype type, std::size_t count, Pfn* out) {
+  os::LockGuard hold(lock_);
+  std::size_t n = 0;
+  while (n < count) {
+    BlockIndex b;
+    if (!find_block(order, type, b)) break;
+    bool zeroed = true;
+    do out[n++] = take_from(b, order, std::size_t{1} << order, zeroed);
+    while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
+  }
+  return n;
+}
+
+// The lowest run of whole-free blocks, extended over the frontier when it ends there.
+bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out) {
+  if (align_blocks > 1) {
+    // Alignment is of addresses: over-ask in page space and keep the aligned part.
+    BlockIndex wide;
+    if (!find_whole_run(blocks + align_blocks - 1, 1, wide)) return false;
+    const auto address = reinterpret_cast<std::uintptr_t>(map_->address(first_pfn(wide)));
+    const std::size_t bytes = align_up(address, align_blocks << kPageblockShift) - address;
+    out = wide + (bytes >> kPageblockShift);
+    return true;
+  }
+  if (area_->first_run(FreeArea::kAnyWhole, blocks, out)) return true;
+  // Free blocks just below the frontier of a section need only the rest opened.
+  const unsigned n = map_->section_count();
+  for (unsigned i = 0; i < n; ++i) {
+    const Section& s = map_->section(i);
+    std::size_t behind = 0;
+    while (behind < s.opened && area_->contains(FreeArea::kAnyWhole, s.first + (s.opened - behind - 1))) ++behind;
+    const BlockIndex start = s.first + (s.opened - behind);
+    if (behind == 0 || blocks - behind > s.blocks - s.opened) continue;
+    const BlockIndex fresh = s.first + s.opened;
+    if (!space_->open_at(fresh, blocks - behind)) continue;
+    for (std::size_t k = 0; k < blocks - behind; ++k) free_in_block(fresh + k, 0, kPagesPerBlock);
+    out = start;
+    return true;
+  }
+  if (!space_->open(blocks, out)) return false;
+  for (std::size_t k = 0; k < blocks; ++k) free_in_block(out + k, 0, kPagesPerBlock);
+  return true;
+}
+
+bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out) {
+  const std::size_t blocks = (pages + kPagesPerBlock - 1) >> kPageblockOrder;
+  // A growing run looks for as much room again behind it; addresses it does not use stay free for others.
+  const std::size_t room = placement == Placement::kGrowing ? blocks + std::max<std::size_t>(blocks, 1) : blocks;
+  BlockIndex first;
+  if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
+    return false;
+  out.first = first_pfn(first);
+  out.pages = pages;
+  out.zeroed = true;
+  intent_ = {out.first, pages};
+  for (std::size_t done = 0, k = 0; done < pages; ++k) {
+    const std::size_t here = std::min(pages - done, kPagesPerBlock);
+    retype(first + k, type);
+    take_in_block(first + k, 0, here, out.zeroed);
+    done += here;
+  }
+  intent_.pages = 0;
+  return true;
+}
+
+bool Zone::range_free(Pfn first, std::size_t pages) {
+  while (pages != 0) {
+    const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
+    const Pageblock& d = map_->block(first.block());
+    if (!d.opened || d.isolated || d.free.count(first.offset(), here) != here) return false;
+    first = first + here;
+    pages -= here;
+  }
+  return true;
+}
+
+bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
+  os::LockGuard hold(lock_);
+  const Pfn from = first + old_pages;
+  const std::size_t more = new_pages - old_pages;
+  const Section* s = map_->section_of(first.block());
+  if (s == nullptr) return false;
+  const std::size_t end_page = first.value - first_pfn(s->first).value + new_pages;
+  const std::size_t blocks_needed = (end_page + kPagesPerBlock - 1) >> kPageblockOrder;
+  if (blocks_needed > s->blocks) return false;
+  // What is opened of the range must be free; the rest is opened when all of that holds.
+  const std::size_t opened_pages = std::size_t{s->opened} << kPageblockOrder;
+  const std::size_t start_page = from.value - first_pfn(s->first).value;
+  const std::size_t inside = start_page >= opened_pages ? 0 : std::min(more, opened_pages - start_page);
+  if (!range_free(from, inside)) return false;
+  if (blocks_needed > s->opened) {
+    const BlockIndex fresh = s->first + s->opened;
+    const std::size_t count = blocks_needed - s->opened;
+    if (!space_->open_at(fresh, count)) return false;
+    for (std::size_t k = 0; k < count; ++k) free_in_block(fresh + k, 0, kPagesPerBlock);
+  }
+  const Migratetype type = map_->block(first.block()).migratetype;
+  intent_ = {from, more};
+  bool zeroed = true;
+  Pfn at = from;
+  for (std::size_t left = more; left != 0;) {
+    const std::size_t here = std::min(left, kPagesPerBlock - at.offset());
+    if (map_->block(at.block()).whole_free()) retype(at.block(), type);
+    take_in_block(at.block(), at.offset(), here, zeroed);
+    at = at + here;
+    left -= here;
+  }
+  intent_.pages = 0;
+  return true;
+}
+
+void Zone::free_range(Pfn first, std::size_t pages) {
+  intent_ = {first, pages};
+  while (pages != 0) {
+    const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
+    free_in_block(first.block(), first.offset(), here);
+    first = first + here;
+    pages -= here;
+  }
+  intent_.pages = 0;
+}
+
+void Zone::free(Pfn first, std::size_t pages) {
+  os::LockGuard hold(lock_);
+  free_range(first, pages);
+  balance();
+}
+
+void Zone::free_batch(unsigned order, const Pfn* first, std::size_t count) {
+  os::LockGuard hold(lock_);
+  for (std::size_t i = 0; i < count; ++i) free_range(first[i], std::size_t{1} << order);
+  balance();
+}
+
+Zone::Counters Zone::counters() {
+  os::LockGuard hold(lock_);
+  Counters c;
+  c.free_pages = free_pages_;
+  c.backed_free_pages = backed_free_;
+  c.opened_pages = space_->opened_blocks() << kPageblockOrder;
+  c.committed_pages = space_->committed_blocks() << kPageblockOrder;
+  c.reserved_pages = space_->reserved_blocks() << kPageblockOrder;
+  c.purged_pages = purged_pages_;
+  c.claimed_blocks = claimed_blocks_;
+  c.stolen_blocks = stolen_blocks_;
+  return c;
+}
+
+}  // namespace bm::pages

@@ -1,0 +1,109 @@
+// zone_check.cc: rebuilding, counting and validating what is derived from the maps.  layer: pages
+#include <algorithm>
+
+#include "base/text.h"
+#include "os/fatal.h"
+#include "pages/zone.h"
+
+namespace bm::pages {
+
+// The holder of the lock exists no more. What it was doing to the maps is completed as a free: a run being handed out
+// had not been handed out, a run being freed had been given up.
+void Zone::recover() {
+  for (std::size_t left = intent_.pages, at = intent_.first.value; left != 0;) {
+    const Pfn p{static_cast<std::uint32_t>(at)};
+    const std::size_t here = std::min(left, kPagesPerBlock - p.offset());
+    map_->block(p.block()).free.set(p.offset(), here);
+    map_->block(p.block()).dirty.set(p.offset(), here);
+    at += here;
+    left -= here;
+  }
+  intent_.pages = 0;
+  area_->clear_all();
+  free_pages_ = 0;
+  backed_free_ = 0;
+  dirty_whole_ = 0;
+  for_each_opened([this](BlockIndex b, Pageblock& d) {
+    d.isolated = false;
+    d.free_pages = static_cast<std::uint16_t>(d.free.count());
+    d.largest_order = static_cast<std::int8_t>(d.free.largest_order());
+    free_pages_ += d.free_pages;
+    for (std::size_t i = 0; i < PageBitmap::kWords; ++i)
+      backed_free_ += static_cast<std::size_t>(std::popcount(d.free.word[i] & d.dirty.word[i]));
+    list(b);
+  });
+  lock_.reset();
+}
+
+void Zone::count_free(std::size_t counts[kMigratetypes][kReportOrders]) {
+  os::LockGuard hold(lock_);
+  BlockIndex last_whole{};
+  bool pending = false;  // last_whole waits for its buddy, to be counted as order 10
+  for_each_opened([&](BlockIndex b, Pageblock& d) {
+    std::size_t* row = counts[index(d.migratetype)];
+    if (!d.whole_free()) {
+      d.free.count_blocks(row);
+    } else if (pending && last_whole + 1 == b && b.value % 2 == 1 && map_->block(last_whole).migratetype == d.migratetype) {
+      --row[kPageblockOrder];
+      ++row[kPageblockOrder + 1];
+      pending = false;
+    } else {
+      ++row[kPageblockOrder];
+      last_whole = b;
+      pending = b.value % 2 == 0;
+    }
+  });
+}
+
+int Zone::validate(int fd) {
+  os::LockGuard hold(lock_);
+  int broken = 0;
+  const auto check = [&](bool ok, const char* invariant, BlockIndex b) {
+    if (ok) return;
+    ++broken;
+    if (fd < 0) return;
+    char buffer[128];
+    Text text(buffer, sizeof buffer);
+    text << "buddymalloc: invariant " << invariant << " broken, pageblock " << b.value << "\n";
+    os::write_all(fd, buffer, text.size());
+  };
+  std::size_t free_sum = 0;
+  std::size_t backed_sum = 0;
+  std::size_t dirty_whole = 0;
+  for_each_opened([&](BlockIndex b, Pageblock& d) {
+    check(d.free_pages == d.free.count(), "PB-1", b);
+    check(d.largest_order == d.free.largest_order(), "PB-2", b);
+    for (unsigned t = 0; t < kMigratetypes; ++t)
+      for (unsigned o = 0; o < FreeArea::kOrders; ++o) {
+        const auto type = static_cast<Migratetype>(t);
+        const bool wanted = !d.isolated && type == d.migratetype && d.largest_order == static_cast<int>(o);
+        check(area_->contains(FreeArea::set_of(type, o), b) == wanted, wanted || !d.isolated ? "FA-1" : "PB-4", b);
+      }
+    const bool whole = d.whole_free() && !d.isolated;
+    check(area_->contains(FreeArea::kAnyWhole, b) == whole, "FA-2", b);
+    const bool dirty = whole && d.dirty.any(0, kPagesPerBlock);
+    check(area_->contains(FreeArea::kDirtyWhole, b) == dirty, "FA-2", b);
+    dirty_whole += dirty ? 1 : 0;
+    std::size_t entries = 0;
+    for (std::size_t i = 0; i < PageBitmap::kWords; ++i) {
+      backed_sum += static_cast<std::size_t>(std::popcount(d.free.word[i] & d.dirty.word[i]));
+      for (std::uint64_t w = d.free.word[i]; w != 0; w &= w - 1)
+        entries += map_->entry(first_pfn(b) + (i * 64 + lowest_bit(w))) != 0 ? 1 : 0;
+      check((~d.free.word[i] & ~d.dirty.word[i]) == 0, "PB-3", b);
+    }
+    check(entries == 0, "MM-1", b);
+    free_sum += d.free_pages;
+  });
+  check(free_sum == free_pages_, "ZN-1", BlockIndex{});
+  check(backed_sum == backed_free_, "ZN-2", BlockIndex{});
+  check(intent_.pages == 0, "ZN-3", BlockIndex{});
+  check(dirty_whole == dirty_whole_, "ZN-4", BlockIndex{});
+  check(area_->summaries_consistent(), "FA-3", BlockIndex{});
+  for (unsigned i = 0; i < map_->section_count(); ++i) {
+    const Section& s = map_->section(i);
+    check(s.opened <= s.committed && s.committed <= s.blocks, "AS-1", s.first);
+  }
+  return broken;
+}
+
+}  // namespace bm::pages

@@ -1,0 +1,84 @@
+// zone_purge.cc: giving free memory back to the OS.  layer: pages
+// A block is isolated first (out of every free set), so that the OS works while the lock is free; only a purge that
+// succeeded clears the dirty map. Whole hugepages first: half a hugepage given back frees nothing until the other half
+// goes.
+#include <algorithm>
+
+#include "pages/zone.h"
+
+namespace bm::pages {
+namespace {
+
+constexpr std::size_t kBlocksPerPurge = 32;  // adjacent blocks in one call: bounds what is isolated at a time
+
+}  // namespace
+
+void Zone::balance() {
+  if (dirty_whole_ <= watermarks.high >> kPageblockOrder) return;
+  std::size_t purged = 0;
+  while (dirty_whole_ > watermarks.low >> kPageblockOrder && purge_one_run(purged)) {
+  }
+}
+
+// Purges one run of adjacent whole-free dirty blocks, the highest-addressed first, as the low ones are reused first.
+bool Zone::purge_one_run(std::size_t& purged) {
+  BlockIndex start;
+  if (!area_->last(FreeArea::kDirtyWhole, start)) return false;
+  std::size_t count = 1;
+  while (count < kBlocksPerPurge && start.value != 0 &&
+         area_->contains(FreeArea::kDirtyWhole, {start.value - 1})) {
+    start = {start.value - 1};
+    ++count;
+  }
+  for (std::size_t k = 0; k < count; ++k) {
+    unlist(start + k);
+    map_->block(start + k).isolated = true;
+  }
+  lock_.unlock();
+  const bool done = vm_->purge(map_->address(first_pfn(start)), count << kPageblockShift);
+  lock_.lock();
+  for (std::size_t k = 0; k < count; ++k) {
+    Pageblock& d = map_->block(start + k);
+    if (done) {
+      const std::size_t dirty = d.dirty.count();
+      d.dirty = {};
+      backed_free_ -= dirty;
+      purged_pages_ += dirty;
+      purged += dirty;
+    }
+    d.isolated = false;
+    list(start + k);
+  }
+  return done;
+}
+
+// Free dirty pages of partly used blocks on 4 KiB pages.
+std::size_t Zone::purge_holes() {
+  std::size_t purged = 0;
+  for_each_opened([&](BlockIndex b, Pageblock& d) {
+    if (!space_->on_small_pages(b) || d.isolated || d.free_pages == 0) return;
+    for (std::size_t page = 0; page < kPagesPerBlock;) {
+      std::size_t n = 0;
+      while (page + n < kPagesPerBlock && d.free.any(page + n, 1) && d.dirty.any(page + n, 1)) ++n;
+      if (n != 0 && vm_->purge(map_->address(first_pfn(b) + page), n << kPageShift)) {
+        d.dirty.clear(page, n);
+        backed_free_ -= n;
+        purged += n;
+      }
+      page += n + 1;
+    }
+  });
+  purged_pages_ += purged;
+  return purged;
+}
+
+std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
+  os::LockGuard hold(lock_);
+  std::size_t purged = 0;
+  while (backed_free_ > keep_pages && purge_one_run(purged)) {
+  }
+  if (holes && backed_free_ > keep_pages) purged += purge_holes();
+  return purged;
+}
+
+}  // namespace bm::pages

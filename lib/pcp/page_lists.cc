@@ -1,0 +1,66 @@
+// page_lists.cc: see page_lists.h.  layer: pcp
+#include "pcp/page_lists.h"
+
+#include <algorithm>
+#include <atomic>
+
+namespace bm::pcp {
+
+bool PageLists::alloc(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn& out) {
+  if (order >= kOrders) {
+    pages::Run run;
+    if (!zone.alloc(std::size_t{1} << order, type, run)) return false;
+    out = run.first;
+    return true;
+  }
+  List& list = lists_[order][pages::index(type)];
+  if (list.count == 0) {
+    const std::size_t n = zone.alloc_batch(order, type, kBatch[order], list.block.data());
+    if (n == 0) return false;
+    std::reverse(list.block.begin(), list.block.begin() + static_cast<std::ptrdiff_t>(n));  // lowest address first
+    std::atomic_signal_fence(std::memory_order_release);
+    list.count = static_cast<std::uint32_t>(n);
+  }
+  out = list.block[--list.count];
+  return true;
+}
+
+void PageLists::free(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn first) {
+  if (order >= kOrders) {
+    zone.free(first, std::size_t{1} << order);
+    return;
+  }
+  List& list = lists_[order][pages::index(type)];
+  if (list.count == kHigh[order]) {
+    // the oldest go, the hot ones stay
+    const std::size_t batch = kBatch[order];
+    Pfn out[kMaxHigh];
+    std::copy_n(list.block.begin(), batch, out);
+    list.count = 0;
+    std::atomic_signal_fence(std::memory_order_release);
+    std::copy(list.block.begin() + static_cast<std::ptrdiff_t>(batch), list.block.begin() + kHigh[order],
+              list.block.begin());
+    std::atomic_signal_fence(std::memory_order_release);
+    list.count = static_cast<std::uint32_t>(kHigh[order] - batch);
+    zone.free_batch(order, out, batch);
+  }
+  list.block[list.count++] = first;
+}
+
+void PageLists::drain(pages::Zone& zone) {
+  for (unsigned order = 0; order < kOrders; ++order)
+    for (List& list : lists_[order]) {
+      const std::uint32_t n = list.count;
+      list.count = 0;
+      if (n != 0) zone.free_batch(order, list.block.data(), n);
+    }
+}
+
+std::size_t PageLists::held_pages() const {
+  std::size_t sum = 0;
+  for (unsigned order = 0; order < kOrders; ++order)
+    for (const List& list : lists_[order]) sum += std::size_t{list.count} << order;
+  return sum;
+}
+
+}  // namespace bm::pcp

@@ -1,0 +1,93 @@
+// slab.h: the descriptor of one slab: which of its objects are free.  layer: slab
+// Kept outside the pages it describes; freed objects are never written. Type-stable: a descriptor's memory is never
+// anything else, so that a late remote freer may still touch it after the slab is gone.
+// [SL-1] free_count == popcount(free); no bit at or above kClass[size_class].objects is set
+// [SL-2] a set bit means: the object is neither with the program nor in a thread's bin. A bit of `remote` means the same
+//        of an object that another thread has freed; no object has both bits
+// [SL-3] queued != 0 while the slab is on (or about to be put on) its heap's pending list
+//
+//   line 0, written under the owning heap's lock      line 1, written by any thread
+//   | free[4]                                 32 |    | remote[4]                           32 |
+//   | first, next, prev, heap                 16 |    | pending_next, queued                 8 |
+//   | free_count, size_class, bucket, in_use   8 |
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstdint>
+
+#include "base/units.h"
+#include "slab/size_class.h"
+
+namespace bm::slab {
+
+inline constexpr unsigned kMapWords = kMaxObjects / 64;
+inline constexpr unsigned kBuckets = 4;             // by occupancy, 0 = fullest
+inline constexpr std::uint8_t kUnlisted = 0xFF;     // Slab::bucket of a slab without free objects
+
+struct alignas(kCacheLine) Slab {
+  std::uint64_t free[kMapWords];
+  Pfn first;
+  std::uint32_t next;  // in the heap's bucket list: slab indices, 0 = none
+  std::uint32_t prev;
+  std::uint32_t heap;  // index of the owning heap, 0 = descriptor not in use
+  std::uint16_t free_count;
+  std::uint8_t size_class;
+  std::uint8_t bucket;
+
+  alignas(kCacheLine) std::atomic<std::uint64_t> remote[kMapWords];
+  std::atomic<std::uint32_t> pending_next;
+  std::atomic<std::uint32_t> queued;
+
+  const SizeClass& size_info() const { return kClass[size_class]; }
+  bool empty() const { return free_count == size_info().objects; }
+
+  // All objects free; the lowest address goes first, so that fresh memory is touched in order.
+  void fill() {
+    const unsigned n = size_info().objects;
+    for (unsigned w = 0; w < kMapWords; ++w) {
+      const unsigned first_bit = w * 64;
+      free[w] = n <= first_bit ? 0 : bit_span(0, n - first_bit < 64 ? n - first_bit : 64);
+    }
+    free_count = static_cast<std::uint16_t>(n);
+  }
+  bool is_free(unsigned i) const { return (free[i / 64] >> (i % 64) & 1) != 0; }
+  // False: it was free already.
+  bool put(unsigned i) {
+    const std::uint64_t bit = std::uint64_t{1} << (i % 64);
+    if ((free[i / 64] & bit) != 0) return false;
+    free[i / 64] |= bit;
+    ++free_count;
+    return true;
+  }
+  // By any thread, without a lock. False: it was free already.
+  bool put_remote(unsigned i) {
+    const std::uint64_t bit = std::uint64_t{1} << (i % 64);
+    if ((__atomic_load_n(&free[i / 64], __ATOMIC_RELAXED) & bit) != 0) return false;
+    return (remote[i / 64].fetch_or(bit) & bit) == 0;
+  }
+  // A remote freer sets the bit, then looks at `queued`; the owner clears `queued`, then looks at the bits. All four are
+  // sequentially consistent, so that a freed object is never overlooked.
+  // Takes over what other threads have freed.
+  void merge_remote() {
+    for (unsigned w = 0; w < kMapWords; ++w) {
+      if (remote[w].load() == 0) continue;
+      const std::uint64_t r = remote[w].exchange(0);
+      free[w] |= r;
+      free_count = static_cast<std::uint16_t>(free_count + std::popcount(r));
+    }
+  }
+  bool has_remote() const {
+    for (const auto& w : remote)
+      if (w.load() != 0) return true;
+    return false;
+  }
+  // Occupancy bucket for free_count > 0: 0 holds the fullest quarter.
+  std::uint8_t wanted_bucket() const {
+    if (free_count == 0) return kUnlisted;
+    return static_cast<std::uint8_t>((static_cast<unsigned>(free_count) - 1) * kBuckets / size_info().objects);
+  }
+};
+static_assert(sizeof(Slab) == 2 * kCacheLine);
+
+}  // namespace bm::slab

@@ -1,0 +1,25 @@
+// slab_table.cc: see slab_table.h.  layer: slab
+#include "slab/slab_table.h"
+
+namespace bm::slab {
+
+std::uint32_t SlabTable::take() {
+  os::LockGuard hold(lock_);
+  if (free_head_ != 0) {
+    const std::uint32_t i = free_head_;
+    free_head_ = slabs_[i].next;
+    return i;
+  }
+  if (!slabs_.ensure_count(std::size_t{used_} + 1)) return 0;
+  const std::uint32_t i = used_;
+  __atomic_store_n(&used_, i + 1, __ATOMIC_RELEASE);
+  return i;
+}
+
+void SlabTable::give_back(std::uint32_t index) {
+  os::LockGuard hold(lock_);
+  slabs_[index].next = free_head_;  // link, then head
+  free_head_ = index;
+}
+
+}  // namespace bm::slab

@@ -1,0 +1,35 @@
+// slab_table.h: the dense array of slab descriptors.  layer: slab
+// Thread-safe. Indices are 32-bit, 0 means none. Descriptors are reused, their array never shrinks.
+#pragma once
+
+#include <cstdint>
+
+#include "os/lock.h"
+#include "pages/meta_array.h"
+#include "slab/slab.h"
+
+namespace bm::slab {
+
+class SlabTable {
+ public:
+  static constexpr std::size_t bytes_for(std::size_t slabs) { return slabs * sizeof(Slab); }
+  void init(const os::Vm& vm, char* storage, std::size_t bytes) { slabs_.init(vm, storage, bytes); }
+
+  // A descriptor with an empty remote map, not in use by any heap; 0: out of memory. `queued` and pending_next are left
+  // as they are: a late remote freer of its previous life may be about to queue it.
+  std::uint32_t take();
+  void give_back(std::uint32_t index);
+
+  Slab& operator[](std::uint32_t index) const { return slabs_[index]; }
+  // All indices ever in use are below.
+  std::uint32_t limit() const { return __atomic_load_n(&used_, __ATOMIC_ACQUIRE); }
+  void reset_lock() { lock_.reset(); }  // in a fork's child: the free list is whole after every store
+
+ private:
+  os::Lock lock_;
+  pages::MetaArray<Slab> slabs_;
+  std::uint32_t used_ = 1;
+  std::uint32_t free_head_ = 0;
+};
+
+}  // namespace bm::slab

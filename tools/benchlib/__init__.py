@@ -1,0 +1,1 @@
+"""benchlib: the parts of tools/bench, one noun per module; Python's standard library only."""

@@ -1,0 +1,118 @@
+"""session.py: running one program under each allocator in turn, and noting what it cost."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .allocators import OURS, Allocator
+from .results import Results
+
+TIMEOUT = 300  # seconds; a run which takes longer is reported as failed
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """What is started inside stays on the last core this process may use."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def wait(child: int) -> int:
+    """The exit status, or minus the signal: SIGKILL when it ran into the timeout."""
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.alarm(TIMEOUT)
+    _, status = os.waitpid(child, 0)
+    signal.alarm(0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def ending(status: int, seconds: float) -> str:
+    if seconds >= TIMEOUT:
+        return f"still running after {TIMEOUT} s"
+    return f"status {status}" if status > 0 else f"signal {-status}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished process."""
+
+    output: str
+    seconds: float
+
+    def figures(self) -> dict[str, float]:
+        """Its output, where that is lines of a name and a number."""
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in self.output.splitlines())}
+
+
+@dataclass
+class Session:
+    """What every suite needs: where things are, what to compare, and the results so far."""
+
+    root: Path
+    scratch: Path
+    build: Path | None
+    allocators: list[Allocator]
+    wanted: re.Pattern[str]
+    rounds: int | None
+    min_time: float
+    results: Results
+
+    def rounds_or(self, default: int) -> int:
+        if self.rounds is None:
+            self.rounds = default
+        return self.rounds
+
+    def our_library(self) -> Path | None:
+        return next((allocator.library for allocator in self.allocators if allocator.name == OURS), None)
+
+    def add_reference(self, allocator: Allocator) -> None:
+        self.allocators.append(allocator)
+
+    def interleaved(self) -> Iterator[tuple[int, list[Allocator]]]:
+        """Each round with the allocators in the order of that round: rotated by one, so none is always first."""
+        for number in range(self.rounds or 0):
+            self.progress(f"round {number + 1} of {self.rounds}")
+            yield number, self.rotated(number)
+        self.progress("")
+
+    def rotated(self, by: int) -> list[Allocator]:
+        start = by % len(self.allocators)
+        return self.allocators[start:] + self.allocators[:start]
+
+    def progress(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    def run(self, allocator: Allocator, command: list[str], pinned: bool = True) -> Run | None:
+        """None, and a failure in the results, when the process failed."""
+        if pinned:
+            with on_one_core():
+                return self._run(allocator, command)
+        return self._run(allocator, command)
+
+    def _run(self, allocator: Allocator, command: list[str]) -> Run | None:
+        output, errors = self.scratch / "output", self.scratch / "errors"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        redirections = [(os.POSIX_SPAWN_OPEN, fd, str(path), flags, 0o600) for fd, path in ((1, output), (2, errors))]
+        start = time.perf_counter()
+        child = os.posix_spawn(command[0], command, allocator.environment(), file_actions=redirections)
+        status = wait(child)
+        seconds = time.perf_counter() - start
+        if status:
+            end = ending(status, seconds)
+            last = errors.read_text(errors="replace").strip().rpartition("\n")[2]
+            self.results.fail(allocator, f"{' '.join([Path(command[0]).name, *command[1:]])}: {end} {last}".rstrip())
+            return None
+        return Run(output.read_text(), seconds)

@@ -1,0 +1,116 @@
+"""suites.py: the five comparisons. Each fills session.results; every line is a cost."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from .allocators import GLIBC, Allocator
+from .programs import built_program, compile_c, empty_library, probe_source
+from .session import Session
+
+EMPTY = "empty.so"
+TOO_SLOW = 20.0  # seconds; after such a run of the realloc ramp the allocator sits out the later rounds
+
+
+def program(session: Session, name: str) -> Path:
+    return built_program(session.root, session.build, session.our_library(), name)
+
+
+def micro(session: Session) -> None:
+    """malloc/free patterns by size, ns per pair: Google Benchmark, a fresh process for each line."""
+    session.rounds_or(7)
+    binary = str(program(session, "micro"))
+    listed = session.run(Allocator(GLIBC, None, ""), [binary, "--benchmark_list_tests"])
+    names = [name for name in listed.output.split() if session.wanted.search(name)] if listed else []
+    options = [f"--benchmark_min_time={session.min_time}", "--benchmark_format=json"]
+    for number, _ in session.interleaved():
+        for at, name in enumerate(names):
+            session.progress(f"round {number + 1} of {session.rounds}, {name}")
+            for allocator in session.rotated(number + at):
+                command = [binary, f"--benchmark_filter=^{re.escape(name)}$", *options]
+                run = session.run(allocator, command, pinned=not name.startswith("threads_"))
+                if run:
+                    session.results.add(name, "ns", allocator, nanoseconds(json.loads(run.output)["benchmarks"][0]))
+
+
+def nanoseconds(result: dict) -> float:
+    """Per item where items are counted (real time for threads_ lines), else processor time per iteration."""
+    rate = result.get("items_per_second")
+    return 1e9 / rate if rate else result["cpu_time"]
+
+
+def fastpath(session: Session) -> None:
+    """The fastpath probe, with the floor (a thread-local pop and push) shown beside the peers."""
+    session.rounds_or(7)
+    probe = compile_c(probe_source(session.root, "fastpath.c"), session.scratch / "fastpath", "-O2", "-fno-builtin")
+    flags = ("-O2", "-fno-builtin-malloc", "-shared", "-fPIC")
+    floor = compile_c(probe_source(session.root, "floor.c"), session.scratch / "floor.so", *flags)
+    session.add_reference(Allocator("floor", floor, "a thread-local pop and push", reference=True))
+    for _, allocators in session.interleaved():
+        for allocator in allocators:
+            run = session.run(allocator, [str(probe)])
+            for line, value in run.figures().items() if run else ():
+                session.results.add(line, "ns", allocator, value)
+
+
+def realloc(session: Session) -> None:
+    """One buffer grown from 64 KiB to 1 GiB by realloc, every new page written; seconds and peak memory."""
+    session.rounds_or(3)
+    binary = str(program(session, "realloc_ramp"))
+    too_slow = set()
+    for number, allocators in session.interleaved():
+        for allocator in allocators:
+            if allocator.name in too_slow:
+                continue
+            session.progress(f"round {number + 1} of {session.rounds}, {allocator.name}")
+            run = session.run(allocator, [binary])
+            if not run:
+                continue
+            session.results.add("realloc ramp", "s", allocator, run.figures()["seconds"])
+            session.results.add("peak memory", "MiB", allocator, run.figures()["VmHWM"] / 1024)
+            if run.seconds > TOO_SLOW:
+                too_slow.add(allocator.name)
+
+
+def startup(session: Session) -> None:
+    """A trivial program, started 200 times: time over preloading an empty .so, memory over plain glibc."""
+    session.rounds_or(200)
+    binary = str(program(session, "startup"))
+    session.allocators[:] = [a for a in session.allocators if a.name != GLIBC]
+    session.add_reference(Allocator(GLIBC, None, "nothing preloaded", reference=True))
+    session.add_reference(Allocator(EMPTY, empty_library(session.scratch), "an empty library preloaded", reference=True))
+    for _, allocators in session.interleaved():
+        round_ = {a: session.run(a, [binary]) for a in allocators}
+        add_startup_round(session, {a: run for a, run in round_.items() if run})
+
+
+def add_startup_round(session: Session, runs: dict) -> None:
+    base = {allocator.name: run for allocator, run in runs.items() if allocator.reference}
+    for allocator, run in runs.items():
+        resident = run.figures()["VmRSS"]
+        session.results.add("start", "us", allocator, run.seconds * 1e6)
+        session.results.add("VmRSS", "KiB", allocator, resident)
+        session.results.add("VmHWM", "KiB", allocator, run.figures()["VmHWM"])
+        if allocator.reference:
+            continue
+        if EMPTY in base:
+            session.results.add(f"start over {EMPTY}", "us", allocator, (run.seconds - base[EMPTY].seconds) * 1e6)
+        if GLIBC in base:
+            session.results.add("VmRSS over glibc", "KiB", allocator, resident - base[GLIBC].figures()["VmRSS"])
+
+
+def small_heap(session: Session) -> None:
+    """Memory of a small program: 1 MB live in mixed objects of 16 to 1024 bytes, after churn."""
+    session.rounds_or(7)
+    binary = str(program(session, "mixed_heap"))
+    for _, allocators in session.interleaved():
+        for allocator in allocators:
+            run = session.run(allocator, [binary])
+            for line, value in run.figures().items() if run else ():
+                session.results.add(line, "KiB", allocator, value)
+
+
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap}
