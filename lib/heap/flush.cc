@@ -54,11 +54,25 @@ void free_run_object(void* p) {
   process.zone.free(page, kClass[c].pages);
 }
 
-void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
-  if (kClass[c].is_run()) {
-    for (std::size_t k = 0; k < n; ++k) free_run_object(objects[k]);
-    return;
+// The runs of a bin, under one hold of the zone's lock for each handful.
+void ThreadHeap::put_back_runs(unsigned c, void* const* objects, std::size_t n) {
+  const auto entry = static_cast<std::uint32_t>(front.tag + bin_offset(c));
+  Pfn first[16];
+  while (n != 0) {
+    const std::size_t here = std::min(n, std::size(first));
+    for (std::size_t k = 0; k < here; ++k) {
+      if (!process.map.find(objects[k], first[k])) os::fatal("invalid pointer in a bin", objects[k]);
+      if (process.map.entry(first[k]) != entry) os::fatal("double free", objects[k]);
+      process.map.set_entry(first[k], 0);
+    }
+    process.zone.free_batch(kClass[c].pages, first, here);
+    objects += here;
+    n -= here;
   }
+}
+
+void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
+  if (kClass[c].is_run()) return put_back_runs(c, objects, n);
   // Descriptors of random objects are cache misses: ask for them a few ahead.
   constexpr std::size_t kAhead = 8;
   const SizeClass& info = kClass[c];

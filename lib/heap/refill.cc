@@ -11,6 +11,7 @@ using slab::SizeClass;
 using slab::Slab;
 
 constexpr unsigned kLargestBin = (1U << SlotPool::kMaxOrder) - 1;
+constexpr unsigned kRunBatch = 8;                          // runs that one refill takes at most
 constexpr unsigned kRefillGrowth = 63;                     // a bin grows to this by refills alone, beyond only by reuse
 constexpr std::size_t kBinBytes = std::size_t{4} << 20;    // most one bin may hold
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;  // most all bins of a thread may hold
@@ -171,13 +172,22 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
   return n;
 }
 
-void* ThreadHeap::allocate_run(unsigned c, bool* zeroed) {
+// Runs of a run class: one for the caller, the others for the bin. Runs that are not touched cost nothing.
+void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
   const SizeClass& info = kClass[c];
-  pages::Run run;
-  if (!process.zone.alloc(info.pages, pages::Migratetype::kMovable, run)) return nullptr;
-  process.map.set_entry(run.first, static_cast<std::uint32_t>(front.tag + bin_offset(c)));
-  if (zeroed != nullptr) *zeroed = run.zeroed;
-  return process.map.address(run.first);
+  BinState& b = bins[c];
+  pages::Run run[kRunBatch];
+  const std::size_t n = process.zone.alloc_batch(info.pages, pages::Migratetype::kMovable, std::min(want, kRunBatch), run);
+  if (n == 0) return nullptr;
+  b.demand += static_cast<std::uint32_t>(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    process.map.set_entry(run[i].first, static_cast<std::uint32_t>(front.tag + bin_offset(c)));
+    if (i != 0) b.base[n - i] = process.map.address(run[i].first);
+  }
+  std::atomic_signal_fence(std::memory_order_release);
+  if (n > 1) front.bins[c].top = b.base + (n - 1);
+  if (zeroed != nullptr) *zeroed = run[0].zeroed;
+  return process.map.address(run[0].first);
 }
 
 void* ThreadHeap::allocate_miss(unsigned c, bool* zeroed) {
@@ -185,12 +195,9 @@ void* ThreadHeap::allocate_miss(unsigned c, bool* zeroed) {
   drain_pending();
   adapt_for_refill(c);
   BinState& b = bins[c];
-  if (kClass[c].is_run()) {
-    ++b.demand;
-    return allocate_run(c, zeroed);
-  }
   // A filling heap takes whole bins; one in balance half, to have room for what comes back.
   const unsigned want = std::min(b.refills > 1 ? b.capacity : (b.capacity + 1U) / 2, kBatch);
+  if (kClass[c].is_run()) return allocate_run(c, std::max(want, 1U), zeroed);
   if (want == 0) {  // no memory for an array: live from hand to mouth
     void* p = nullptr;
     return gather(c, 1, &p) == 1 ? p : nullptr;

@@ -69,7 +69,7 @@ void ThreadHeap::recount() {
     if (s.heap != index) continue;
     s.queued.store(0);
     s.free_count = 0;
-    for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + std::popcount(w));
+    for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + popcount(w));
     s.merge_remote();
     s.bucket = slab::kUnlisted;
     rebucket(i);

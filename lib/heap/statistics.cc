@@ -26,7 +26,7 @@ SlabSums sum_slabs() {
     if (s.heap == 0) continue;
     std::size_t free_objects = 0;
     for (unsigned w = 0; w < slab::kMapWords; ++w)
-      free_objects += static_cast<std::size_t>(std::popcount(s.free[w] | s.remote[w].load(std::memory_order_relaxed)));
+      free_objects += std::size_t(popcount(s.free[w] | s.remote[w].load(std::memory_order_relaxed)));
     const slab::SizeClass& info = s.size_info();
     sums.pages += info.pages;
     if (free_objects < info.objects) sums.used_bytes += (info.objects - free_objects) * info.size;
@@ -49,7 +49,7 @@ int check_slab(std::uint32_t i, const ThreadHeap& h) {
   std::size_t free_objects = 0;
   bool both = false;
   for (unsigned w = 0; w < slab::kMapWords; ++w) {
-    free_objects += static_cast<std::size_t>(std::popcount(s.free[w]));
+    free_objects += std::size_t(popcount(s.free[w]));
     both |= (s.free[w] & s.remote[w].load()) != 0;
   }
   bool beyond = false;

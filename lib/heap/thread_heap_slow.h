@@ -79,11 +79,12 @@ struct alignas(kCacheLine) ThreadHeap {
   std::uint32_t new_slab(unsigned size_class);
   void release_slab(std::uint32_t slab_index);
   void put_back(unsigned size_class, void* const* objects, std::size_t n);
+  void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);
   void put_slab_object(unsigned size_class, void* p);
   void flush(unsigned size_class, std::size_t n);
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
-  void* allocate_run(unsigned size_class, bool* zeroed);
+  void* allocate_run(unsigned size_class, unsigned want, bool* zeroed);
 };
 
 void free_run_object(void* p);  // of a run class, with or without a heap

@@ -92,13 +92,13 @@ void PageBitmap::count_blocks(std::size_t* counts) const {
     Words parents = w;
     next_level(parents, k);
     for (std::size_t i = 0; i < w.size(); ++i)
-      counts[k] += static_cast<std::size_t>(std::popcount(without_parents(w[i], parents[i], 1U << k)));
+      counts[k] += std::size_t(popcount(without_parents(w[i], parents[i], 1U << k)));
     w = parents;
   }
   std::uint64_t m = word_level(w);
   for (unsigned k = kWordOrder; k < kPageblockOrder; ++k) {
     const std::uint64_t parents = next_word_level(m, k);
-    counts[k] += static_cast<std::size_t>(std::popcount(without_parents(m, parents, 1U << (k - kWordOrder))));
+    counts[k] += std::size_t(popcount(without_parents(m, parents, 1U << (k - kWordOrder))));
     m = parents;
   }
   counts[kPageblockOrder] += static_cast<std::size_t>(m & 1);

@@ -27,7 +27,7 @@ struct alignas(kCacheLine) PageBitmap {
   std::size_t count(std::size_t first, std::size_t n) const {
     std::size_t sum = 0;
     for_words(first, n, [&](std::size_t i, std::uint64_t m) {
-      sum += static_cast<std::size_t>(std::popcount(word[i] & m));
+      sum += std::size_t(popcount(word[i] & m));
     });
     return sum;
   }
@@ -38,7 +38,7 @@ struct alignas(kCacheLine) PageBitmap {
   }
   std::size_t count() const {
     std::size_t sum = 0;
-    for (const std::uint64_t w : word) sum += static_cast<std::size_t>(std::popcount(w));
+    for (const std::uint64_t w : word) sum += std::size_t(popcount(w));
     return sum;
   }
 

@@ -108,6 +108,9 @@ void Zone::take_in_block(BlockIndex b, std::size_t first, std::size_t pages, boo
   d.free_pages = static_cast<std::uint16_t>(d.free_pages - pages);
   free_pages_ -= pages;
   backed_free_ -= dirty;
+  used_ += pages;
+  turnover_ += pages;
+  if (used_ > peak_used_) peak_used_ = used_;
   relist(b);
 }
 
@@ -147,15 +150,19 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
   return true;
 }
 
-std::size_t Zone::alloc_batch(unsigned order, Migratetype type, std::size_t count, Pfn* out) {
+std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out) {
+  const unsigned order = ceil_order(pages);
   os::LockGuard hold(lock_);
   std::size_t n = 0;
   while (n < count) {
     BlockIndex b;
     if (!find_block(order, type, b)) break;
-    bool zeroed = true;
-    do out[n++] = take_from(b, order, std::size_t{1} << order, zeroed);
-    while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
+    do {
+      Run& run = out[n++];
+      run.pages = pages;
+      run.zeroed = true;
+      run.first = take_from(b, order, pages, run.zeroed);
+    } while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
   }
   return n;
 }
@@ -260,6 +267,7 @@ bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
 
 void Zone::free_range(Pfn first, std::size_t pages) {
   intent_ = {first, pages};
+  used_ -= pages;
   while (pages != 0) {
     const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
     free_in_block(first.block(), first.offset(), here);
@@ -272,13 +280,13 @@ void Zone::free_range(Pfn first, std::size_t pages) {
 void Zone::free(Pfn first, std::size_t pages) {
   os::LockGuard hold(lock_);
   free_range(first, pages);
-  balance();
+  balance(pages);
 }
 
-void Zone::free_batch(unsigned order, const Pfn* first, std::size_t count) {
+void Zone::free_batch(std::size_t pages, const Pfn* first, std::size_t count) {
   os::LockGuard hold(lock_);
-  for (std::size_t i = 0; i < count; ++i) free_range(first[i], std::size_t{1} << order);
-  balance();
+  for (std::size_t i = 0; i < count; ++i) free_range(first[i], pages);
+  balance(pages * count);
 }
 
 Zone::Counters Zone::counters() {

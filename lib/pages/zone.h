@@ -42,13 +42,13 @@ class Zone {
   // capped at a pageblock; align_order may exceed that (whole blocks). Exact: the tail of the buddy block stays free.
   bool alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order = 0,
              Placement placement = Placement::kPacked);
-  // Up to `count` blocks of 2^order pages under one hold of the lock, from one pageblock as far as it lasts; returns how
-  // many were written to `out`. order <= kPageblockOrder.
-  std::size_t alloc_batch(unsigned order, Migratetype type, std::size_t count, Pfn* out);
+  // Up to `count` runs of `pages` <= kPagesPerBlock pages under one hold of the lock, from one pageblock as far as it
+  // lasts; returns how many were written to `out`.
+  std::size_t alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out);
 
   // Takes back any part of what alloc gave. A page that is free already is a caller's bug: fatal.
   void free(Pfn first, std::size_t pages);
-  void free_batch(unsigned order, const Pfn* first, std::size_t count);
+  void free_batch(std::size_t pages, const Pfn* first, std::size_t count);  // runs of the same length
 
   // Makes the run [first, first + old_pages) longer in place; false: the pages behind it are not to be had.
   bool extend(Pfn first, std::size_t old_pages, std::size_t new_pages);
@@ -104,7 +104,7 @@ class Zone {
   void relist(BlockIndex b);  // after its maps changed
   bool purge_one_run(std::size_t& purged);
   std::size_t purge_holes();
-  void balance();             // unlocks while the OS works
+  void balance(std::size_t freed_pages);  // unlocks while the OS works
   template <class F>
   void for_each_opened(F f) {
     for (unsigned i = 0; i < map_->section_count(); ++i) {
@@ -120,6 +120,9 @@ class Zone {
   FreeArea* area_ = nullptr;
   std::size_t free_pages_ = 0;
   std::size_t backed_free_ = 0;
+  std::size_t used_ = 0;         // [ZN-5] handed-out pages: opened less free
+  std::size_t peak_used_ = 0;    // since the last purge
+  std::size_t turnover_ = 0;     // pages handed out since the last purge, less what was spent on keeping memory
   std::size_t dirty_whole_ = 0;  // [ZN-4] pageblocks in the set kDirtyWhole
   std::size_t purged_pages_ = 0;
   std::size_t claimed_blocks_ = 0;

@@ -23,15 +23,17 @@ void Zone::recover() {
   free_pages_ = 0;
   backed_free_ = 0;
   dirty_whole_ = 0;
+  turnover_ = 0;
   for_each_opened([this](BlockIndex b, Pageblock& d) {
     d.isolated = false;
     d.free_pages = static_cast<std::uint16_t>(d.free.count());
     d.largest_order = static_cast<std::int8_t>(d.free.largest_order());
     free_pages_ += d.free_pages;
     for (std::size_t i = 0; i < PageBitmap::kWords; ++i)
-      backed_free_ += static_cast<std::size_t>(std::popcount(d.free.word[i] & d.dirty.word[i]));
+      backed_free_ += std::size_t(popcount(d.free.word[i] & d.dirty.word[i]));
     list(b);
   });
+  used_ = peak_used_ = (space_->opened_blocks() << kPageblockOrder) - free_pages_;
   lock_.reset();
 }
 
@@ -86,7 +88,7 @@ int Zone::validate(int fd) {
     dirty_whole += dirty ? 1 : 0;
     std::size_t entries = 0;
     for (std::size_t i = 0; i < PageBitmap::kWords; ++i) {
-      backed_sum += static_cast<std::size_t>(std::popcount(d.free.word[i] & d.dirty.word[i]));
+      backed_sum += std::size_t(popcount(d.free.word[i] & d.dirty.word[i]));
       for (std::uint64_t w = d.free.word[i]; w != 0; w &= w - 1)
         entries += map_->entry(first_pfn(b) + (i * 64 + lowest_bit(w))) != 0 ? 1 : 0;
       check((~d.free.word[i] & ~d.dirty.word[i]) == 0, "PB-3", b);
@@ -98,6 +100,7 @@ int Zone::validate(int fd) {
   check(backed_sum == backed_free_, "ZN-2", BlockIndex{});
   check(intent_.pages == 0, "ZN-3", BlockIndex{});
   check(dirty_whole == dirty_whole_, "ZN-4", BlockIndex{});
+  check(used_ == (space_->opened_blocks() << kPageblockOrder) - free_sum, "ZN-5", BlockIndex{});
   check(area_->summaries_consistent(), "FA-3", BlockIndex{});
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);

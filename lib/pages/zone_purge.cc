@@ -9,12 +9,21 @@
 namespace bm::pages {
 namespace {
 
+constexpr std::size_t kTurnsToEarn = 4;
 constexpr std::size_t kBlocksPerPurge = 32;  // adjacent blocks in one call: bounds what is isolated at a time
 
 }  // namespace
 
-void Zone::balance() {
+// A program that has handed the same memory out several times over since the last purge is likely to want it again at
+// once: it earns the right to keep up to its peak, and spends it by freeing above the mark without taking anew.
+void Zone::balance(std::size_t freed_pages) {
   if (dirty_whole_ <= watermarks.high >> kPageblockOrder) return;
+  if (turnover_ >= kTurnsToEarn * peak_used_) {
+    turnover_ -= std::min(turnover_, kTurnsToEarn * freed_pages);
+    return;
+  }
+  turnover_ = 0;
+  peak_used_ = used_;
   std::size_t purged = 0;
   while (dirty_whole_ > watermarks.low >> kPageblockOrder && purge_one_run(purged)) {
   }

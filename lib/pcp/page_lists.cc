@@ -15,9 +15,10 @@ bool PageLists::alloc(pages::Zone& zone, unsigned order, pages::Migratetype type
   }
   List& list = lists_[order][pages::index(type)];
   if (list.count == 0) {
-    const std::size_t n = zone.alloc_batch(order, type, kBatch[order], list.block.data());
+    pages::Run fresh[kMaxHigh];
+    const std::size_t n = zone.alloc_batch(std::size_t{1} << order, type, kBatch[order], fresh);
     if (n == 0) return false;
-    std::reverse(list.block.begin(), list.block.begin() + static_cast<std::ptrdiff_t>(n));  // lowest address first
+    for (std::size_t i = 0; i < n; ++i) list.block[n - 1 - i] = fresh[i].first;  // lowest address first
     std::atomic_signal_fence(std::memory_order_release);
     list.count = static_cast<std::uint32_t>(n);
   }
@@ -42,7 +43,7 @@ void PageLists::free(pages::Zone& zone, unsigned order, pages::Migratetype type,
               list.block.begin());
     std::atomic_signal_fence(std::memory_order_release);
     list.count = static_cast<std::uint32_t>(kHigh[order] - batch);
-    zone.free_batch(order, out, batch);
+    zone.free_batch(std::size_t{1} << order, out, batch);
   }
   list.block[list.count++] = first;
 }
@@ -52,7 +53,7 @@ void PageLists::drain(pages::Zone& zone) {
     for (List& list : lists_[order]) {
       const std::uint32_t n = list.count;
       list.count = 0;
-      if (n != 0) zone.free_batch(order, list.block.data(), n);
+      if (n != 0) zone.free_batch(std::size_t{1} << order, list.block.data(), n);
     }
 }
 

@@ -74,7 +74,7 @@ struct alignas(kCacheLine) Slab {
       if (remote[w].load() == 0) continue;
       const std::uint64_t r = remote[w].exchange(0);
       free[w] |= r;
-      free_count = static_cast<std::uint16_t>(free_count + std::popcount(r));
+      free_count = static_cast<std::uint16_t>(free_count + popcount(r));
     }
   }
   bool has_remote() const {
