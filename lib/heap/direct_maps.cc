@@ -27,7 +27,7 @@ std::uint32_t DirectMaps::take_record() {
     free_ = records_[r].next;
     return r;
   }
-  return records_.ensure_count(std::size_t{used_} + 1) ? used_++ : 0;
+  return records_.ensure_count(std::size_t{used_} + 2) ? ++used_ : 0;
 }
 
 std::uint32_t DirectMaps::insert(void* p, std::size_t bytes, std::uint32_t r) {

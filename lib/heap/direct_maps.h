@@ -44,7 +44,7 @@ class DirectMaps {
   os::Lock lock_;
   const os::Vm* vm_ = nullptr;
   pages::MetaArray<Record> records_;
-  std::uint32_t used_ = 1;
+  std::uint32_t used_ = 0;
   std::uint32_t free_ = 0;
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;

@@ -2,6 +2,7 @@
 #include "heap/process_heap.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "heap/thread_heap_slow.h"
 
@@ -9,20 +10,16 @@ namespace bm::heap {
 namespace {
 
 constexpr std::size_t kMaxHeaps = std::size_t{1} << 17;  // threads at a time
-constexpr std::size_t kSlotBytesPerHeap = 64 * 1024;
+constexpr std::size_t kSlotBytesPerHeap = 16 * 1024;
+constexpr std::size_t kSmallestSpace = std::size_t{64} << 30;
+constexpr std::size_t kLargestSpace = std::size_t{4} << 40;
 constexpr std::size_t kMaxDirectMaps = 65536;
 void* const kNullSlot = nullptr;
 
-consteval Front make_empty_front() {
+constexpr Front make_empty_front(void** null_slot) {
   Front f{};
-  f.tag = 0xFFFFF000;  // no heap has this index: nothing is "mine"
-  for (unsigned i = 0; i < kSmallEntries; ++i)
-    f.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
-  return f;
-}
-
-constexpr Front with_bins(Front f, void** slot) {
-  for (auto& b : f.bins) b = {slot, slot};
+  f.tag = kNoTag;
+  f.bins[0] = {null_slot, null_slot};
   return f;
 }
 
@@ -36,7 +33,7 @@ void thread_exit_hook(void* argument) {
 
 }  // namespace
 
-constinit const Front kEmptyFront = with_bins(make_empty_front(), const_cast<void**>(&kNullSlot));
+constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
 constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false};
 constinit ProcessHeap process;
 
@@ -49,30 +46,31 @@ bool ProcessHeap::init() {
   if (ready()) return true;
   pages::AddressSpaceConfig config;
   config.space_left = os::address_space_left();
-  config.forbid_huge_in_first_part = os::thp_mode() == os::ThpMode::kAlways;
+  // Several times what can be resident: address space is what keeps blocks apart. Metadata is reserved in proportion.
+  config.first_section_bytes = std::clamp(std::bit_ceil(4 * os::physical_memory()), kSmallestSpace, kLargestSpace);
+  config.capacity_bytes = 2 * config.first_section_bytes;
   // Metadata beside the page layer's own: reserved only, and in proportion where address space is short.
   const std::size_t pages = pages::AddressSpace::capacity_blocks(config) << kPageblockOrder;
   const auto part = [](std::size_t n) { return align_up(n, pages::MetaSpace::kStep); };
   const std::size_t heaps = std::clamp<std::size_t>(config.space_left >> 19, 16, kMaxHeaps);
-  const std::size_t sentinel_bytes = part(1);
+  const std::size_t sentinel_bytes = os::granule();
   const std::size_t slab_bytes = part(slab::SlabTable::bytes_for(config.space_left == SIZE_MAX ? pages : pages / 2));
   const std::size_t heap_bytes = part(heaps * sizeof(ThreadHeap));
-  const std::size_t slot_bytes = part(heaps * kSlotBytesPerHeap);
+  const std::size_t slot_bytes = part(sentinel_bytes + heaps * kSlotBytesPerHeap);
   const std::size_t direct_bytes = part(std::min(kMaxDirectMaps, heaps * 16) * 24);
   char* extra = nullptr;
-  const std::size_t all = sentinel_bytes + slab_bytes + heap_bytes + slot_bytes + direct_bytes;
+  const std::size_t all = slab_bytes + heap_bytes + slot_bytes + direct_bytes;
   if (!space_.init(os::linux_vm, config, map, area_, all, extra)) return false;
   const auto take = [&extra](std::size_t n) {
     char* p = extra;
     extra += n;
     return p;
   };
-  char* const sentinel_page = take(sentinel_bytes);
   slabs.init(os::linux_vm, take(slab_bytes), slab_bytes);
   heaps_.init(os::linux_vm, take(heap_bytes), heap_bytes);
-  slots.init(os::linux_vm, take(slot_bytes), slot_bytes);
+  char* const sentinel_page = take(slot_bytes);  // the fork sentinel's page comes first, the bins' arrays follow
+  if (!slots.init(os::linux_vm, sentinel_page, slot_bytes, sentinel_bytes)) return false;
   direct.init(os::linux_vm, take(direct_bytes), direct_bytes);
-  if (!os::linux_vm.commit(sentinel_page, sentinel_bytes)) return false;
   sentinel_.init(sentinel_page);
   zone.init(os::linux_vm, map, space_, area_);
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);

@@ -41,7 +41,7 @@ void ThreadHeap::start(std::uint32_t heap_index) {
   front.tag = heap_index * pages::kFirstOwnerEntry;
   for (unsigned i = 0; i < kSmallEntries; ++i)
     front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
-  for (unsigned c = 0; c < slab::kClasses; ++c) front.bins[c] = kEmptyFront.bins[c];
+  for (unsigned c = 0; c < slab::kClasses; ++c) front.bins[c] = kEmptyFront.bins[0];
 }
 
 bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {

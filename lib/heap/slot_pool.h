@@ -12,7 +12,12 @@ namespace bm::heap {
 class SlotPool {
  public:
   static constexpr unsigned kMaxOrder = 10;  // 1024 slots
-  void init(const os::Vm& vm, char* storage, std::size_t bytes) { space_.init(vm, storage, bytes); }
+  // The first `taken` bytes of the storage belong to somebody else; they are committed with the rest.
+  bool init(const os::Vm& vm, char* storage, std::size_t bytes, std::size_t taken = 0) {
+    space_.init(vm, storage, bytes);
+    used_ = taken;
+    return space_.ensure(taken);
+  }
 
   // An array of 2^order pointers, contents undefined; null: out of memory.
   void** take(unsigned order);

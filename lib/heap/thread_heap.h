@@ -4,7 +4,8 @@
 // one (two dependent loads: bin, pointer); free looks up the page's entry, which is the owner's tag plus the offset of
 // the bin: one subtraction answers "mine?" and "which bin?" together (two dependent loads: entry, bin). Freed objects
 // are never touched. A miss, a full bin, a large size, another thread's object, a foreign pointer: the slow path.
-// A thread without a heap has kEmptyFront, whose bins are all empty and full at once: no null test anywhere.
+// A thread without a heap has kEmptyFront: its first bin, where all its small sizes lead, is empty, and its tag owns no
+// page: no null test for small sizes and for free.
 //
 // [TH-1] base <= top <= limit for every bin; *base == nullptr; (base, top] are objects of the bin's class that no slab
 //        counts as free
@@ -28,6 +29,8 @@ struct Bin {
 inline constexpr std::uint32_t kOffsetMask = pages::kFirstOwnerEntry - 1;
 inline constexpr unsigned kSmallEntries = slab::kTableLimit / kMinAlignment + 1;
 
+inline constexpr std::uint32_t kNoTag = 0xFFFFF000;  // kEmptyFront's: no heap has this index
+
 // What the fast path reads and writes of a heap. The fields a small malloc needs come first.
 struct alignas(kCacheLine) Front {
   std::uint32_t tag;                           // the heap's index in the bits above kOffsetMask
@@ -38,7 +41,7 @@ struct alignas(kCacheLine) Front {
 };
 static_assert(sizeof(Bin) * slab::kClasses <= pages::kFirstOwnerEntry);
 
-extern const Front kEmptyFront;  // never written: its bins are empty and full at once
+extern const Front kEmptyFront;  // never written
 
 struct ThreadState {
   Front* front;
@@ -56,7 +59,7 @@ constexpr std::size_t bin_offset(unsigned size_class) { return size_class * size
   std::size_t offset;
   if (bytes <= slab::kTableLimit) [[likely]]
     offset = f->small_offset[(bytes + kMinAlignment - 1) / kMinAlignment];
-  else if (bytes <= slab::kMaxClassSize)
+  else if (bytes <= slab::kMaxClassSize && f->tag != kNoTag)
     offset = bin_offset(slab::class_of(bytes));
   else
     return nullptr;

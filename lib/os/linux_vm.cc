@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -114,6 +115,11 @@ constinit const Vm linux_vm = {reserve, release, commit, purge, advise_huge, map
 
 std::size_t granule() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 
+std::size_t physical_memory() {
+  struct sysinfo info {};
+  return sysinfo(&info) == 0 ? std::size_t{info.totalram} * info.mem_unit : 0;
+}
+
 std::size_t address_space_left() {
   ErrnoGuard keep;
   const std::size_t space = soft_limit(RLIMIT_AS);
@@ -133,15 +139,6 @@ std::size_t address_space_left() {
   const std::size_t a = space == SIZE_MAX ? SIZE_MAX : (space > mapped ? space - mapped : 0);
   const std::size_t b = data == SIZE_MAX ? SIZE_MAX : (data > private_data ? data - private_data : 0);
   return a < b ? a : b;
-}
-
-ThpMode thp_mode() {
-  ErrnoGuard keep;
-  char text[64];
-  if (!read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text)) return ThpMode::kNever;
-  for (const char* c = text; *c != '\0'; ++c)
-    if (*c == '[') return c[1] == 'a' ? ThpMode::kAlways : c[1] == 'm' ? ThpMode::kMadvise : ThpMode::kNever;
-  return ThpMode::kNever;
 }
 
 }  // namespace bm::os

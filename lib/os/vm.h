@@ -31,11 +31,11 @@ extern const Vm linux_vm;
 // Bytes; the unit in which the OS takes memory back.
 std::size_t granule();
 
+// Bytes of RAM in the machine.
+std::size_t physical_memory();
+
 // What the process may still map, in bytes: the smaller of RLIMIT_AS less what is mapped and RLIMIT_DATA less the
 // writable private part. SIZE_MAX when unlimited.
 std::size_t address_space_left();
-
-enum class ThpMode : unsigned char { kNever, kMadvise, kAlways };
-ThpMode thp_mode();
 
 }  // namespace bm::os

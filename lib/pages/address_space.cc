@@ -13,7 +13,7 @@ constexpr std::size_t kLargestCommit = 512;          // blocks: 1 GiB a step
 std::size_t metadata_bytes(std::size_t blocks) {
   const auto part = [](std::size_t n) { return align_up(n, MetaSpace::kStep); };
   const std::size_t pages = blocks << kPageblockOrder;
-  return 2 * part(pages * sizeof(std::uint32_t)) + part(blocks * sizeof(Pageblock)) + FreeArea::bytes_for(blocks);
+  return part(pages * sizeof(std::uint32_t)) + part(blocks * sizeof(Pageblock)) + FreeArea::bytes_for(blocks);
 }
 
 }  // namespace
@@ -33,7 +33,6 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   capacity_blocks_ = capacity_blocks(config);
   section_wish_blocks_ = std::max<std::size_t>(first >> kPageblockShift, kSmallestSection);
   small_page_blocks_ = config.small_page_bytes >> kPageblockShift;
-  forbid_huge_in_first_part_ = config.forbid_huge_in_first_part;
 
   const std::size_t own = metadata_bytes(capacity_blocks_);
   auto* metadata = static_cast<char*>(vm.reserve(own + align_up(extra_bytes, MetaSpace::kStep), kPageSize));
@@ -47,7 +46,6 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   const std::size_t pages = capacity_blocks_ << kPageblockOrder;
   const std::size_t entry_bytes = pages * sizeof(std::uint32_t);
   map.entries_.init(vm, take(entry_bytes), entry_bytes);
-  map.slabs_.init(vm, take(entry_bytes), entry_bytes);
   map.blocks_.init(vm, take(capacity_blocks_ * sizeof(Pageblock)), capacity_blocks_ * sizeof(Pageblock));
   area.init(vm, metadata, capacity_blocks_);
   if (!add_section(kSmallestSection, section_wish_blocks_)) return false;
@@ -76,7 +74,7 @@ bool AddressSpace::add_section(std::size_t min_blocks, std::size_t wished_blocks
   s.blocks = static_cast<std::uint32_t>(blocks);
   const std::size_t small = n == 0 ? std::min(small_page_blocks_, blocks) : 0;
   char* at = static_cast<char*>(base);
-  if (small != 0 && forbid_huge_in_first_part_) vm_->advise_huge(at, small << kPageblockShift, false);
+  if (small != 0) vm_->advise_huge(at, small << kPageblockShift, false);  // also where THP is always on
   if (blocks > small)
     vm_->advise_huge(at + (small << kPageblockShift), (blocks - small) << kPageblockShift, true);
   map_->section_count_.store(n + 1, std::memory_order_release);
@@ -85,8 +83,7 @@ bool AddressSpace::add_section(std::size_t min_blocks, std::size_t wished_blocks
 
 bool AddressSpace::ensure_metadata(std::size_t blocks) {
   const std::size_t pages = blocks << kPageblockOrder;
-  return map_->entries_.ensure_count(pages) && map_->slabs_.ensure_count(pages) &&
-         map_->blocks_.ensure_count(blocks) && area_->ensure(blocks);
+  return map_->entries_.ensure_count(pages) && map_->blocks_.ensure_count(blocks) && area_->ensure(blocks);
 }
 
 bool AddressSpace::commit(Section& s, std::size_t blocks) {

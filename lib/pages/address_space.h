@@ -19,7 +19,6 @@ struct AddressSpaceConfig {
   std::size_t capacity_bytes = std::size_t{1} << 41;       // all sections together
   std::size_t small_page_bytes = std::size_t{32} << 20;    // the first part, which stays on 4 KiB pages
   std::size_t space_left = SIZE_MAX;                       // what limits leave to the process
-  bool forbid_huge_in_first_part = false;                  // THP=always: unadvised memory would be huge
 };
 
 class AddressSpace {
@@ -53,7 +52,6 @@ class AddressSpace {
   std::size_t capacity_blocks_ = 0;
   std::size_t small_page_blocks_ = 0;
   std::size_t section_wish_blocks_ = 0;
-  bool forbid_huge_in_first_part_ = false;
 };
 
 }  // namespace bm::pages

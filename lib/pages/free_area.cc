@@ -12,20 +12,16 @@ constexpr std::size_t rows_for(std::size_t blocks) { return (blocks + 63) / 64; 
 }  // namespace
 
 std::size_t FreeArea::bytes_for(std::size_t blocks) {
-  const std::size_t rows = rows_for(blocks);
-  return align_up(rows * sizeof(Row), MetaSpace::kStep) + align_up(rows_for(rows) * sizeof(Row), MetaSpace::kStep);
+  return align_up(rows_for(blocks) * sizeof(Row), MetaSpace::kStep);
 }
 
 void FreeArea::init(const os::Vm& vm, char* storage, std::size_t blocks) {
-  const std::size_t rows = rows_for(blocks);
-  const std::size_t row_bytes = align_up(rows * sizeof(Row), MetaSpace::kStep);
-  rows_.init(vm, storage, row_bytes);
-  summary_.init(vm, storage + row_bytes, align_up(rows_for(rows) * sizeof(Row), MetaSpace::kStep));
+  rows_.init(vm, storage, bytes_for(blocks));
 }
 
 bool FreeArea::ensure(std::size_t blocks) {
   const std::size_t rows = rows_for(blocks);
-  if (rows > kTopWords * 64 * 64 || !rows_.ensure_count(rows) || !summary_.ensure_count(rows_for(rows))) return false;
+  if (rows > kTopWords * 64 * 64 || !rows_.ensure_count(rows)) return false;
   if (rows > rows_in_use_) rows_in_use_ = rows;
   return true;
 }

@@ -53,11 +53,11 @@ class FreeArea {
   struct alignas(kCacheLine) Row {
     std::uint64_t word[kSets];
   };
-  static constexpr std::size_t kTopWords = 16;  // 16 * 64 * 64 * 64 pageblocks = 8 TiB
+  static constexpr std::size_t kTopWords = 16;  // for 16 * 64 * 64 * 64 pageblocks: 8 TiB
 
-  MetaArray<Row> rows_;       // row i: the 64 pageblocks from 64 * i on
-  MetaArray<Row> summary_;    // row i: the 64 rows from 64 * i on
-  Row top_[kTopWords] = {};   // word i: the 64 summary rows from 64 * i on
+  MetaArray<Row> rows_;               // row i: the 64 pageblocks from 64 * i on
+  Row summary_[kTopWords * 64] = {};  // row i: the 64 rows from 64 * i on
+  Row top_[kTopWords] = {};           // row i: the 64 summary rows from 64 * i on
   std::size_t rows_in_use_ = 0;
 };
 

@@ -47,8 +47,12 @@ class MemMap {
 
   std::uint32_t entry(Pfn p) const { return entry_at(p.value); }
   void set_entry(Pfn p, std::uint32_t e) { __atomic_store_n(entries_.data() + p.value, e, __ATOMIC_RELAXED); }
-  std::uint32_t slab_index(Pfn p) const { return __atomic_load_n(slabs_.data() + p.value, __ATOMIC_RELAXED); }
-  void set_slab_index(Pfn p, std::uint32_t s) { __atomic_store_n(slabs_.data() + p.value, s, __ATOMIC_RELAXED); }
+  std::uint32_t slab_index(Pfn p) const {
+    return __atomic_load_n(&block(p.block()).slab_index[p.offset()], __ATOMIC_RELAXED);
+  }
+  void set_slab_index(Pfn p, std::uint32_t s) {
+    __atomic_store_n(&block(p.block()).slab_index[p.offset()], s, __ATOMIC_RELAXED);
+  }
 
   Pageblock& block(BlockIndex b) const { return blocks_[b.value]; }
 
@@ -67,7 +71,6 @@ class MemMap {
   std::uintptr_t fast_base_ = 0;
   std::size_t fast_pages_ = 0;  // committed pages of the first section: their entries may be read
   MetaArray<std::uint32_t> entries_;
-  MetaArray<std::uint32_t> slabs_;  // index of the slab that holds the page; valid on a slab's first page
   MetaArray<Pageblock> blocks_;
   std::atomic<unsigned> section_count_{0};
   Section sections_[kMaxSections];

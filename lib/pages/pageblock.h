@@ -24,9 +24,11 @@ struct Pageblock {
   std::uint16_t free_pages;
   std::uint32_t run_pages;    // length of the run that starts with this block's first page, when longer than a block
   std::uint64_t padding[6];
+  // Written by the owner of the page, read by whoever frees into it: the slab that starts at the page.
+  std::uint32_t slab_index[kPagesPerBlock];
 
   bool whole_free() const { return free_pages == kPagesPerBlock; }
 };
-static_assert(sizeof(Pageblock) == 3 * kCacheLine);
+static_assert(sizeof(Pageblock) == 35 * kCacheLine);
 
 }  // namespace bm::pages

@@ -20,6 +20,7 @@ void Zone::init(const os::Vm& vm, MemMap& map, AddressSpace& space, FreeArea& ar
   map_ = &map;
   space_ = &space;
   area_ = &area;
+  watermarks = kDefaultWatermarks;
 }
 
 void Zone::list(BlockIndex b) {

@@ -19,9 +19,11 @@ namespace bm::pages {
 
 // Backed memory of whole-free pageblocks, in pages: above `high` they go back to the OS until `low` is reached.
 struct Watermarks {
-  std::size_t low = (std::size_t{8} << 20) >> kPageShift;
-  std::size_t high = (std::size_t{16} << 20) >> kPageShift;
+  std::size_t low;
+  std::size_t high;
 };
+inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{8} << 20) >> kPageShift,
+                                                  (std::size_t{16} << 20) >> kPageShift};
 
 struct Run {
   Pfn first;
@@ -78,7 +80,7 @@ class Zone {
   // Number of broken invariants; each is described on `fd` when fd >= 0.
   int validate(int fd);
 
-  Watermarks watermarks;  // set before use
+  Watermarks watermarks{};  // kDefaultWatermarks from init() on
 
  private:
   struct Intent {

@@ -10,9 +10,9 @@ std::uint32_t SlabTable::take() {
     free_head_ = slabs_[i].next;
     return i;
   }
-  if (!slabs_.ensure_count(std::size_t{used_} + 1)) return 0;
-  const std::uint32_t i = used_;
-  __atomic_store_n(&used_, i + 1, __ATOMIC_RELEASE);
+  const std::uint32_t i = used_ + 1;
+  if (!slabs_.ensure_count(std::size_t{i} + 1)) return 0;
+  __atomic_store_n(&used_, i, __ATOMIC_RELEASE);
   return i;
 }
 

@@ -22,13 +22,13 @@ class SlabTable {
 
   Slab& operator[](std::uint32_t index) const { return slabs_[index]; }
   // All indices ever in use are below.
-  std::uint32_t limit() const { return __atomic_load_n(&used_, __ATOMIC_ACQUIRE); }
+  std::uint32_t limit() const { return __atomic_load_n(&used_, __ATOMIC_ACQUIRE) + 1; }
   void reset_lock() { lock_.reset(); }  // in a fork's child: the free list is whole after every store
 
  private:
   os::Lock lock_;
   pages::MetaArray<Slab> slabs_;
-  std::uint32_t used_ = 1;
+  std::uint32_t used_ = 0;
   std::uint32_t free_head_ = 0;
 };
 

@@ -74,6 +74,7 @@ static void read_a_line(void) {
 // A child's whole life. The alarm ends one that hangs, and its parent sees it.
 __attribute__((noreturn)) static void child_life(fork_function* fork_again) {
   alarm(child_patience);
+  setpriority(PRIO_PROCESS, 0, 0);  // forked by a churner; only root may, without it the storm merely takes longer
   validate("at the start of a child");
   free_rows(0, 2);
   allocate_in_every_class();

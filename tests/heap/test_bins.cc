@@ -1,0 +1,223 @@
+// test_bins.cc: refill and flush: bins grow with the program's rhythm and shrink when it gives memory up.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "tests/heap/check_heap.h"
+#include "tests/heap/threads.h"
+
+using namespace bm;
+using namespace bm::test;
+using slab::class_of;
+using slab::kClass;
+
+namespace {
+
+heap::ThreadHeap& own_heap() {
+  deallocate(allocate(1));  // a thread has none before it allocates
+  return *heap::current_heap();
+}
+
+// Runs body(heap) on a thread whose heap nobody had before: what older heaps learned must not matter.
+template <class Body>
+void on_fresh_heap(Body body) {
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (bool done = false; !done;) {
+    const std::uint32_t heaps = heap::process.heap_count();
+    workers.push_back(std::make_unique<Worker>());
+    workers.back()->run([&] {
+      heap::ThreadHeap& h = own_heap();
+      done = h.index > heaps;
+      if (done) body(h);
+    });
+  }
+}
+
+void one_round(std::vector<void*>& blocks, std::size_t bytes) {
+  for (auto& p : blocks) p = allocate(bytes);
+  for (void* const p : blocks) deallocate(p);
+}
+
+}  // namespace
+
+TEST_CASE("blocks of every class are aligned, distinct and as large as asked", "[heap][bins]") {
+  std::vector<void*> all;
+  for (unsigned c = 0; c < slab::kClasses; ++c)
+    for (const std::size_t bytes : {std::size_t{kClass[c].size}, std::size_t{kClass[c].size - 15}}) {
+      void* const p = allocate(bytes);
+      REQUIRE(p != nullptr);
+      REQUIRE(aligned(p, 16));
+      REQUIRE(heap::usable_size(p) == kClass[c].size);
+      paint(p, bytes, all.size());
+      all.push_back(p);
+    }
+  for (std::size_t i = 0; i < all.size(); ++i) CHECK(painted(all[i], kClass[i / 2].size - (i % 2) * 15, i));
+  CHECK(heap::validate() == 0);
+  CHECK(broken_heap(own_heap()) == "");
+  for (void* const p : all) deallocate(p);
+  CHECK(heap::validate() == 0);
+  CHECK(broken_heap(own_heap()) == "");
+}
+
+TEST_CASE("size zero gives distinct blocks", "[heap][bins]") {
+  void* const a = allocate(0);
+  void* const b = allocate(0);
+  CHECK(a != nullptr);
+  CHECK(a != b);
+  deallocate(a);
+  deallocate(b);
+  deallocate(nullptr);
+}
+
+TEST_CASE("a slab's objects are handed out in ascending order of address", "[heap][bins]") {
+  flush_own();
+  constexpr std::size_t kSize = 896;  // of no other test
+  std::vector<void*> blocks(kClass[class_of(kSize)].objects);
+  for (auto& p : blocks) p = allocate(kSize);
+  CHECK(std::is_sorted(blocks.begin(), blocks.end()));
+  for (void* const p : blocks) deallocate(p);
+}
+
+TEST_CASE("a block freed last is allocated first", "[heap][bins]") {
+  void* const a = allocate(100);
+  deallocate(a);
+  CHECK(allocate(100) == a);
+  deallocate(a);
+}
+
+// A program that allocates 400 blocks and frees them, over and over, comes to need no slow path.
+void check_that_rounds_fit(heap::ThreadHeap& h, std::size_t bytes) {
+  const heap::BinState& state = h.bins[class_of(bytes)];
+  std::vector<void*> blocks(400);
+  for (int round = 0; round < 20; ++round) {
+    one_round(blocks, bytes);
+    REQUIRE(broken_bins(h) == "");
+  }
+  CAPTURE(bytes, state.capacity);
+  CHECK(state.capacity >= blocks.size());
+  const std::uint32_t demand = state.demand;
+  const unsigned flushes = state.flushes;
+  for (int round = 0; round < 10; ++round) one_round(blocks, bytes);
+  CHECK(state.demand == demand);  // no refill any more
+  CHECK(state.flushes == flushes);
+}
+
+TEST_CASE("HP-2, TH-1: a bin grows until the program's rhythm fits into it", "[heap][bins]") {
+  on_fresh_heap([](heap::ThreadHeap& h) {
+    for (const std::size_t bytes : {40u, 1000u, 5000u}) check_that_rounds_fit(h, bytes);
+  });
+  CHECK(heap::validate() == 0);
+}
+
+TEST_CASE("a few large blocks in the past do not keep the bins of small ones from growing", "[heap][bins]") {
+  on_fresh_heap([](heap::ThreadHeap& h) {
+    std::vector<void*> blocks(4);
+    for (unsigned c = slab::kSlabClasses; c < slab::kClasses; ++c) one_round(blocks, kClass[c].size);
+    for (const std::size_t bytes : {40u, 1000u}) check_that_rounds_fit(h, bytes);
+  });
+}
+
+void check_shrinking(heap::ThreadHeap& h) {
+  constexpr std::size_t kSize = 72;
+  const unsigned c = class_of(kSize);
+  std::vector<void*> few(500);
+  for (int round = 0; round < 20; ++round) one_round(few, kSize);
+  REQUIRE(h.bins[c].capacity >= 500);
+  std::vector<void*> many(100'000);
+  for (auto& p : many) p = allocate(kSize);
+  REQUIRE(slabs_of(h, c) >= many.size() / kClass[c].objects);
+  Random random(1);
+  for (std::size_t i = many.size(); i > 1; --i) std::swap(many[i - 1], many[random.below(i)]);
+  for (void* const p : many) deallocate(p);
+  CHECK(h.bins[c].capacity <= 31);
+  CHECK(h.cached_objects(c) <= 31);
+  CHECK(slabs_of(h, c) <= 32);
+  CHECK(broken_heap(h) == "");
+  CHECK(heap::validate() == 0);
+}
+
+TEST_CASE("a bin shrinks when the program gives its memory up, and few slabs stay", "[heap][bins]") {
+  on_fresh_heap(check_shrinking);
+}
+
+void check_bounds(heap::ThreadHeap& h) {
+  for (unsigned c = 0; c < slab::kClasses; ++c) {
+    const std::size_t n = std::min<std::size_t>(1023, 6 * kMiB / kClass[c].size);
+    std::vector<void*> blocks(n);
+    for (int round = 0; round < 12; ++round) one_round(blocks, kClass[c].size);
+  }
+  std::size_t capacity = 0;
+  for (unsigned c = 0; c < slab::kClasses; ++c) {
+    const std::size_t bytes = std::size_t{h.bins[c].capacity} * kClass[c].size;
+    CHECK(bytes <= 4 * kMiB);
+    capacity += bytes;
+  }
+  CHECK(capacity == h.cached_capacity);
+  CHECK(capacity > 8 * kMiB);  // the bound below was put to the test
+  CHECK(capacity <= 16 * kMiB);
+  CHECK(broken_bins(h) == "");
+  flush_own();
+  for (unsigned c = 0; c < slab::kClasses; ++c) CHECK(h.cached_objects(c) == 0);
+  CHECK(broken_heap(h) == "");
+}
+
+TEST_CASE("bins hold at most 4 MiB each and 16 MiB together", "[heap][bins]") { on_fresh_heap(check_bounds); }
+
+TEST_CASE("HP-1: refills take from the fullest slabs first", "[heap][bins]") {
+  heap::ThreadHeap& h = own_heap();
+  constexpr std::size_t kSize = 1792;  // of no other test
+  const unsigned c = class_of(kSize);
+  flush_own();
+  REQUIRE(slabs_of(h, c) == 0);
+  const unsigned n = kClass[c].objects;
+  std::vector<void*> blocks(4 * n);
+  for (auto& p : blocks) p = allocate(kSize);
+  // the first slab keeps most of its objects, the others one each
+  std::vector<void*> kept;
+  for (unsigned i = 0; i < blocks.size(); ++i) {
+    const bool keep = i < n ? i >= 2 : i % n == 0;
+    if (keep)
+      kept.push_back(blocks[i]);
+    else
+      deallocate(blocks[i]);
+  }
+  flush_own();
+  REQUIRE(broken_lists(h) == "");
+  void* const a = allocate(kSize);
+  void* const b = allocate(kSize);
+  CHECK(a == blocks[0]);
+  CHECK(b == blocks[1]);
+  deallocate(a);
+  deallocate(b);
+  for (void* const p : kept) deallocate(p);
+  flush_own();
+  CHECK(slabs_of(h, c) == 0);
+}
+
+TEST_CASE("objects of many slabs are chosen by what a class was seen to do", "[heap][bins]") {
+  heap::ThreadHeap& h = own_heap();
+  const auto type_of = [](void* p) {
+    Pfn page;
+    REQUIRE(heap::process.map.find(p, page));
+    return heap::process.map.block(page.block()).migratetype;
+  };
+  // 64 objects or more a slab: expected to live, until the class is seen to empty
+  constexpr std::size_t kSize = 112;
+  const unsigned c = class_of(kSize);
+  if (h.bins[c].made == 0) {
+    void* const p = allocate(kSize);
+    CHECK(type_of(p) == pages::Migratetype::kUnmovable);
+    deallocate(p);
+  }
+  std::vector<void*> blocks(40U * kClass[c].objects);
+  for (int round = 0; round < 3; ++round) {
+    one_round(blocks, kSize);
+    flush_own();
+  }
+  REQUIRE(h.bins[c].emptied * 4 >= h.bins[c].made);
+  void* const p = allocate(kSize);
+  CHECK(type_of(p) == pages::Migratetype::kMovable);
+  deallocate(p);
+}

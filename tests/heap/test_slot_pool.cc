@@ -1,0 +1,86 @@
+// test_slot_pool.cc: the arrays behind the bins are distinct, recycled by size, and refused when memory is short.
+#include <catch2/catch.hpp>
+
+#include <vector>
+
+#include "heap/slot_pool.h"
+#include "os/vm.h"
+
+using namespace bm;
+using heap::SlotPool;
+
+namespace {
+
+bool commit_nothing(void*, std::size_t) { return false; }
+
+struct Fixture {
+  explicit Fixture(std::size_t n, std::size_t taken = 0) : bytes(n) {
+    storage = static_cast<char*>(vm.reserve(bytes, pages::MetaSpace::kStep));
+    REQUIRE(storage != nullptr);
+    REQUIRE(pool.init(vm, storage, bytes, taken));
+  }
+  ~Fixture() { os::linux_vm.release(storage, bytes); }
+
+  os::Vm vm = os::linux_vm;
+  std::size_t bytes;
+  char* storage;
+  SlotPool pool;
+};
+
+}  // namespace
+
+TEST_CASE("arrays of all sizes are usable to the last slot and do not overlap", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20);
+  std::vector<std::pair<void**, unsigned>> taken;
+  for (int round = 0; round < 4; ++round)
+    for (unsigned order = 1; order <= SlotPool::kMaxOrder; ++order) {
+      void** const a = f.pool.take(order);
+      REQUIRE(a != nullptr);
+      for (std::size_t i = 0; i < std::size_t{1} << order; ++i) a[i] = a;
+      taken.emplace_back(a, order);
+    }
+  for (const auto& [a, order] : taken) {
+    unsigned foreign = 0;
+    for (std::size_t i = 0; i < std::size_t{1} << order; ++i) foreign += a[i] != a;
+    CHECK(foreign == 0);
+  }
+}
+
+TEST_CASE("an array given back serves the same size only", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20);
+  void** const small = f.pool.take(3);
+  void** const large = f.pool.take(6);
+  f.pool.give_back(small, 3);
+  f.pool.give_back(large, 6);
+  CHECK(f.pool.take(5) != large);
+  CHECK(f.pool.take(6) == large);
+  CHECK(f.pool.take(3) == small);
+  CHECK(f.pool.take(3) != small);
+}
+
+TEST_CASE("what belongs to somebody else is committed and never handed out", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20, 4096);
+  for (int i = 0; i < 4096; ++i) f.storage[i] = 7;
+  for (int k = 0; k < 100; ++k) {
+    auto* const a = reinterpret_cast<char*>(f.pool.take(5));
+    REQUIRE(a >= f.storage + 4096);
+    REQUIRE(a < f.storage + f.bytes);
+  }
+}
+
+TEST_CASE("a pool without room says no and serves what comes back", "[heap][slot_pool]") {
+  Fixture f(pages::MetaSpace::kStep);
+  std::vector<void**> taken;
+  while (void** const a = f.pool.take(SlotPool::kMaxOrder)) taken.push_back(a);
+  REQUIRE(taken.size() == pages::MetaSpace::kStep / (sizeof(void*) << SlotPool::kMaxOrder));
+  f.pool.give_back(taken.back(), SlotPool::kMaxOrder);
+  CHECK(f.pool.take(SlotPool::kMaxOrder) == taken.back());
+}
+
+TEST_CASE("a pool that may commit nothing says no and recovers", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20);
+  f.vm.commit = commit_nothing;
+  CHECK(f.pool.take(1) == nullptr);
+  f.vm.commit = os::linux_vm.commit;
+  CHECK(f.pool.take(1) != nullptr);
+}

@@ -1,0 +1,168 @@
+// test_slab.cc: the state of one slab: who holds which object, by the owner's hand and by others'.
+#include <catch2/catch.hpp>
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "slab/slab.h"
+
+using namespace bm;
+using namespace bm::slab;
+
+namespace {
+
+std::unique_ptr<Slab> new_slab(unsigned size_class) {
+  auto s = std::make_unique<Slab>();
+  s->size_class = static_cast<std::uint8_t>(size_class);
+  return s;
+}
+
+unsigned free_bits(const Slab& s) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < kMaxObjects; ++i) n += s.is_free(i) ? 1 : 0;
+  return n;
+}
+
+unsigned remote_bits(const Slab& s) {
+  unsigned n = 0;
+  for (const auto& w : s.remote) n += static_cast<unsigned>(std::popcount(w.load()));
+  return n;
+}
+
+// As gather() does: the owner hands out all objects.
+void hand_out_all(Slab& s) {
+  for (auto& w : s.free) w = 0;
+  s.free_count = 0;
+}
+
+// 256, 51, 16 objects: full words, a cut word, less than a word.
+const unsigned kSome[] = {class_of(64), class_of(320), class_of(2048)};
+
+}  // namespace
+
+TEST_CASE("SL-1: fill sets just the bits of objects, for every class", "[slab]") {
+  for (unsigned c = 0; c < kSlabClasses; ++c) {
+    auto s = new_slab(c);
+    s->fill();
+    CAPTURE(c, kClass[c].objects);
+    CHECK(s->free_count == kClass[c].objects);
+    CHECK(free_bits(*s) == kClass[c].objects);
+    CHECK(s->is_free(0));
+    CHECK(s->is_free(kClass[c].objects - 1U));
+    CHECK(s->empty());
+  }
+}
+
+TEST_CASE("SL-1: put counts each object once and tells a second time", "[slab]") {
+  for (const unsigned c : kSome) {
+    auto s = new_slab(c);
+    const unsigned n = kClass[c].objects;
+    CAPTURE(n);
+    for (unsigned k = 0; k < n; ++k) {
+      const unsigned i = k * 37 % n;  // coprime to all three
+      CHECK_FALSE(s->empty());
+      CHECK_FALSE(s->is_free(i));
+      REQUIRE(s->put(i));
+      CHECK(s->is_free(i));
+      CHECK_FALSE(s->put(i));
+      CHECK(s->free_count == k + 1);
+      CHECK(free_bits(*s) == k + 1);
+    }
+    CHECK(s->empty());
+  }
+}
+
+TEST_CASE("SL-2: an object is in the free map or in the remote map, never in both", "[slab]") {
+  for (const unsigned c : kSome) {
+    auto s = new_slab(c);
+    const unsigned last = kClass[c].objects - 1U;
+    s->put(0);
+    CHECK_FALSE(s->put_remote(0));  // free already
+    CHECK(remote_bits(*s) == 0);
+    CHECK(s->put_remote(last));
+    CHECK_FALSE(s->put_remote(last));
+    CHECK(s->has_remote());
+    CHECK_FALSE(s->is_free(last));
+    CHECK(s->free_count == 1);
+    s->merge_remote();
+    CHECK_FALSE(s->has_remote());
+    CHECK(s->is_free(last));
+    CHECK(s->free_count == 2);
+    CHECK_FALSE(s->put_remote(last));
+    s->merge_remote();
+    CHECK(s->free_count == 2);
+    CHECK(free_bits(*s) == 2);
+  }
+}
+
+TEST_CASE("a slab is empty by any mixture of own and remote frees", "[slab]") {
+  for (const unsigned c : kSome) {
+    auto s = new_slab(c);
+    for (unsigned i = 0; i < kClass[c].objects; ++i) REQUIRE((i % 3 == 0 ? s->put_remote(i) : s->put(i)));
+    CHECK_FALSE(s->empty());
+    s->merge_remote();
+    CHECK(s->empty());
+    CHECK(free_bits(*s) == kClass[c].objects);
+  }
+}
+
+TEST_CASE("buckets go by quarters of occupancy, the fullest first", "[slab]") {
+  for (unsigned c = 0; c < kSlabClasses; ++c) {
+    auto s = new_slab(c);
+    const unsigned n = kClass[c].objects;
+    CAPTURE(c, n);
+    CHECK(s->wanted_bucket() == kUnlisted);
+    unsigned before = 0;
+    for (unsigned k = 1; k <= n; ++k) {
+      s->free_count = static_cast<std::uint16_t>(k);
+      const unsigned b = s->wanted_bucket();
+      REQUIRE(b < kBuckets);
+      REQUIRE(b >= before);
+      if (k * kBuckets <= n) REQUIRE(b == 0);
+      before = b;
+    }
+    CHECK(before == kBuckets - 1);
+  }
+}
+
+TEST_CASE("of threads that free the same object at once just one succeeds", "[slab][threads]") {
+  auto s = new_slab(class_of(64));
+  for (int round = 0; round < 50; ++round) {
+    hand_out_all(*s);
+    std::atomic<unsigned> done{0};
+    std::atomic<int> ready{0};
+    const auto free_all = [&] {
+      ++ready;
+      while (ready != 2) {
+      }
+      unsigned mine = 0;
+      for (unsigned i = 0; i < kMaxObjects; ++i) mine += s->put_remote(i) ? 1 : 0;
+      done += mine;
+    };
+    std::thread other(free_all);
+    free_all();
+    other.join();
+    REQUIRE(done == kMaxObjects);
+    s->merge_remote();
+    REQUIRE(s->empty());
+  }
+}
+
+TEST_CASE("no remote free is lost while the owner merges", "[slab][threads]") {
+  auto s = new_slab(class_of(64));
+  for (int round = 0; round < 50; ++round) {
+    hand_out_all(*s);
+    std::atomic<bool> stop{false};
+    std::thread freer([&] {
+      for (unsigned i = 0; i < kMaxObjects; ++i) s->put_remote(i);
+      stop = true;
+    });
+    while (!stop) s->merge_remote();
+    freer.join();
+    s->merge_remote();
+    REQUIRE(s->free_count == kMaxObjects);
+    REQUIRE(free_bits(*s) == kMaxObjects);
+    REQUIRE_FALSE(s->has_remote());
+  }
+}

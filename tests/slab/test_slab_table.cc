@@ -1,0 +1,114 @@
+// test_slab_table.cc: descriptors are handed out once, reused, and refused when memory is short.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "os/vm.h"
+#include "slab/slab_table.h"
+
+using namespace bm;
+using namespace bm::slab;
+
+namespace {
+
+bool commit_nothing(void*, std::size_t) { return false; }
+
+// A table over its own reservation.
+struct Fixture {
+  explicit Fixture(std::size_t slabs) : bytes(align_up(SlabTable::bytes_for(slabs), pages::MetaSpace::kStep)) {
+    storage = static_cast<char*>(vm.reserve(bytes, pages::MetaSpace::kStep));
+    REQUIRE(storage != nullptr);
+    table.init(vm, storage, bytes);
+  }
+  ~Fixture() { os::linux_vm.release(storage, bytes); }
+
+  os::Vm vm = os::linux_vm;
+  std::size_t bytes;
+  char* storage;
+  SlabTable table;
+};
+
+}  // namespace
+
+TEST_CASE("indices start at 1, are dense and reused", "[slab][slab_table]") {
+  Fixture f(4096);
+  CHECK(f.table.limit() == 1);
+  for (std::uint32_t i = 1; i <= 100; ++i) REQUIRE(f.table.take() == i);
+  CHECK(f.table.limit() == 101);
+  std::set<std::uint32_t> given;
+  for (const std::uint32_t i : {7u, 50u, 100u, 1u}) {
+    f.table.give_back(i);
+    given.insert(i);
+  }
+  for (int k = 0; k < 4; ++k) CHECK(given.erase(f.table.take()) == 1);
+  CHECK(f.table.take() == 101);
+}
+
+TEST_CASE("a fresh descriptor belongs to no heap and is whole cache lines", "[slab][slab_table]") {
+  Fixture f(4096);
+  for (int k = 0; k < 200; ++k) {
+    const Slab& s = f.table[f.table.take()];
+    CHECK(s.heap == 0);
+    CHECK_FALSE(s.has_remote());
+    CHECK(s.queued.load() == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(&s) % kCacheLine == 0);
+  }
+}
+
+TEST_CASE("give_back leaves what a late remote freer may yet use", "[slab][slab_table]") {
+  Fixture f(64);
+  const std::uint32_t i = f.table.take();
+  f.table[i].queued.store(1);
+  f.table[i].pending_next.store(42);
+  f.table.give_back(i);
+  REQUIRE(f.table.take() == i);
+  CHECK(f.table[i].queued.load() == 1);
+  CHECK(f.table[i].pending_next.load() == 42);
+}
+
+TEST_CASE("a full table says no and serves again after a give_back", "[slab][slab_table]") {
+  Fixture f(512);
+  const std::size_t most = f.bytes / sizeof(Slab) - 1;  // index 0 means none
+  for (std::size_t k = 0; k < most; ++k) REQUIRE(f.table.take() != 0);
+  CHECK(f.table.take() == 0);
+  f.table.give_back(3);
+  CHECK(f.table.take() == 3);
+  CHECK(f.table.take() == 0);
+}
+
+TEST_CASE("a table that may commit nothing says no and recovers", "[slab][slab_table]") {
+  Fixture f(4096);
+  f.vm.commit = commit_nothing;
+  CHECK(f.table.take() == 0);
+  CHECK(f.table.limit() == 1);
+  f.vm.commit = os::linux_vm.commit;
+  CHECK(f.table.take() == 1);
+}
+
+TEST_CASE("two threads never hold the same descriptor", "[slab][slab_table][threads]") {
+  Fixture f(4096);
+  std::vector<std::atomic<int>> holders(4096);
+  std::atomic<int> clashes{0};
+  const auto churn = [&] {
+    std::vector<std::uint32_t> mine;
+    for (int k = 0; k < 20000; ++k) {
+      if (mine.size() < 40 && (k % 3 != 0 || mine.empty())) {
+        mine.push_back(f.table.take());
+        if (holders[mine.back()].fetch_add(1) != 0) ++clashes;
+      } else {
+        std::swap(mine.front(), mine.back());
+        holders[mine.back()].fetch_sub(1);
+        f.table.give_back(mine.back());
+        mine.pop_back();
+      }
+    }
+  };
+  std::thread other(churn);
+  churn();
+  other.join();
+  CHECK(clashes == 0);
+  CHECK(f.table.limit() <= 2 * 40 + 1);
+}
