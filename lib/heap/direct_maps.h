@@ -12,7 +12,14 @@
 namespace bm::heap {
 
 class DirectMaps {
+  struct Record {
+    std::uintptr_t address;
+    std::size_t bytes;
+    std::uint32_t next;
+  };
+
  public:
+  static constexpr std::size_t bytes_for(std::size_t mappings) { return mappings * sizeof(Record); }
   void init(const os::Vm& vm, char* storage, std::size_t bytes);
 
   // Zeroed, at least `bytes`, aligned as asked (a power of two). Null: refused.
@@ -30,11 +37,6 @@ class DirectMaps {
 
  private:
   static constexpr std::size_t kBuckets = 256;
-  struct Record {
-    std::uintptr_t address;
-    std::size_t bytes;
-    std::uint32_t next;
-  };
   static std::size_t bucket(std::uintptr_t address);
   std::uint32_t* find(std::uintptr_t address);  // the link to the record; *link == 0: none
   std::uint32_t take_record();

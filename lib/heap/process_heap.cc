@@ -23,10 +23,10 @@ constexpr Front make_empty_front(void** null_slot) {
   return f;
 }
 
-void thread_exit_hook(void* argument) {
+void thread_exit_hook(void*) {
   t_state.exited = true;
-  auto* const heap = static_cast<ThreadHeap*>(argument);
-  if (current_heap() != heap) return;  // a fork's child gave its thread another one
+  ThreadHeap* const heap = current_heap();
+  if (heap == nullptr) return;
   t_state.front = const_cast<Front*>(&kEmptyFront);
   process.abandon(*heap);
 }
@@ -44,36 +44,41 @@ ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
 bool ProcessHeap::init() {
   os::LockGuard hold(lock_);
   if (ready()) return true;
+  // A refused step is tried again at the next call, from where it stood.
+  if (!laid_out_ && !(laid_out_ = lay_out(os::system_vm()))) return false;
+  if (!slots.ensure_first()) return false;
+  sentinel_.init(slots.storage());
+  zone.init(os::system_vm(), map, space_, area_);
+  __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
+  return true;
+}
+
+// Reserves page space and, beside the page layer's own metadata, ours; nothing is committed but the reservations' heads.
+bool ProcessHeap::lay_out(const os::Vm& vm) {
   pages::AddressSpaceConfig config;
   config.space_left = os::address_space_left();
   // Several times what can be resident: address space is what keeps blocks apart. Metadata is reserved in proportion.
   config.first_section_bytes = std::clamp(std::bit_ceil(4 * os::physical_memory()), kSmallestSpace, kLargestSpace);
   config.capacity_bytes = 2 * config.first_section_bytes;
-  // Metadata beside the page layer's own: reserved only, and in proportion where address space is short.
   const std::size_t pages = pages::AddressSpace::capacity_blocks(config) << kPageblockOrder;
   const auto part = [](std::size_t n) { return align_up(n, pages::MetaSpace::kStep); };
   const std::size_t heaps = std::clamp<std::size_t>(config.space_left >> 19, 16, kMaxHeaps);
-  const std::size_t sentinel_bytes = os::granule();
   const std::size_t slab_bytes = part(slab::SlabTable::bytes_for(config.space_left == SIZE_MAX ? pages : pages / 2));
   const std::size_t heap_bytes = part(heaps * sizeof(ThreadHeap));
-  const std::size_t slot_bytes = part(sentinel_bytes + heaps * kSlotBytesPerHeap);
-  const std::size_t direct_bytes = part(std::min(kMaxDirectMaps, heaps * 16) * 24);
+  const std::size_t slot_bytes = part(os::granule() + heaps * kSlotBytesPerHeap);
+  const std::size_t direct_bytes = part(DirectMaps::bytes_for(std::min(kMaxDirectMaps, heaps * 16)));
   char* extra = nullptr;
-  const std::size_t all = slab_bytes + heap_bytes + slot_bytes + direct_bytes;
-  if (!space_.init(os::linux_vm, config, map, area_, all, extra)) return false;
+  if (!space_.init(vm, config, map, area_, slab_bytes + heap_bytes + slot_bytes + direct_bytes, extra)) return false;
   const auto take = [&extra](std::size_t n) {
     char* p = extra;
     extra += n;
     return p;
   };
-  slabs.init(os::linux_vm, take(slab_bytes), slab_bytes);
-  heaps_.init(os::linux_vm, take(heap_bytes), heap_bytes);
-  char* const sentinel_page = take(slot_bytes);  // the fork sentinel's page comes first, the bins' arrays follow
-  if (!slots.init(os::linux_vm, sentinel_page, slot_bytes, sentinel_bytes)) return false;
-  direct.init(os::linux_vm, take(direct_bytes), direct_bytes);
-  sentinel_.init(sentinel_page);
-  zone.init(os::linux_vm, map, space_, area_);
-  __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
+  slabs.init(vm, take(slab_bytes), slab_bytes);
+  heaps_.init(vm, take(heap_bytes), heap_bytes);
+  // The fork sentinel has the first granule to itself, the bins' arrays follow.
+  slots.init(vm, take(slot_bytes), slot_bytes, os::granule());
+  direct.init(vm, take(direct_bytes), direct_bytes);
   return true;
 }
 
@@ -134,7 +139,7 @@ ThreadHeap* ProcessHeap::acquire() {
   // The first thread stays to the end; the others hand their heap over. Registering may allocate: the heap is in place.
   if (!t_state.hooked && !os::is_main_thread()) {
     t_state.hooked = true;
-    os::at_thread_exit(thread_exit_hook, h);
+    os::at_thread_exit(thread_exit_hook, nullptr);
   }
   return h;
 }

@@ -47,10 +47,12 @@ class ProcessHeap {
 
  private:
   bool init();
+  bool lay_out(const os::Vm& vm);
   void after_fork();
   ThreadHeap* find_reusable();
 
   bool ready_ = false;
+  bool laid_out_ = false;
   os::Lock lock_;  // registry; outermost rank, never held while a heap's lock is taken
   os::ForkSentinel sentinel_;
   pages::AddressSpace space_;

@@ -13,11 +13,12 @@ class SlotPool {
  public:
   static constexpr unsigned kMaxOrder = 10;  // 1024 slots
   // The first `taken` bytes of the storage belong to somebody else; they are committed with the rest.
-  bool init(const os::Vm& vm, char* storage, std::size_t bytes, std::size_t taken = 0) {
+  void init(const os::Vm& vm, char* storage, std::size_t bytes, std::size_t taken = 0) {
     space_.init(vm, storage, bytes);
     used_ = taken;
-    return space_.ensure(taken);
   }
+  bool ensure_first() { return space_.ensure(used_); }
+  void* storage() const { return space_.start(); }
 
   // An array of 2^order pointers, contents undefined; null: out of memory.
   void** take(unsigned order);

@@ -129,6 +129,7 @@ int validate() {
 void announce() {
   const char* const wanted = os::environment("BUDDYMALLOC_VERBOSE");
   if (wanted == nullptr || wanted[0] == '\0' || wanted[0] == '0') return;
+  process.ensure_ready();
   Statistics s;
   statistics(s);
   char buffer[256];

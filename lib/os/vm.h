@@ -28,6 +28,10 @@ struct Vm {
 
 extern const Vm linux_vm;
 
+// What the heap runs on: linux_vm, or in builds with -Dfault_injection=true the same with chosen calls refused
+// (faulty_vm.cc). Which of the two is linked is the build's choice.
+const Vm& system_vm();
+
 // Bytes; the unit in which the OS takes memory back.
 std::size_t granule();
 

@@ -48,7 +48,10 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   map.entries_.init(vm, take(entry_bytes), entry_bytes);
   map.blocks_.init(vm, take(capacity_blocks_ * sizeof(Pageblock)), capacity_blocks_ * sizeof(Pageblock));
   area.init(vm, metadata, capacity_blocks_);
-  if (!add_section(kSmallestSection, section_wish_blocks_)) return false;
+  if (!add_section(kSmallestSection, section_wish_blocks_)) {
+    vm.release(extra - own, own + align_up(extra_bytes, MetaSpace::kStep));
+    return false;
+  }
   map.fast_base_ = map.section(0).base;
   return true;
 }

@@ -17,7 +17,7 @@ struct Fixture {
   explicit Fixture(std::size_t n, std::size_t taken = 0) : bytes(n) {
     storage = static_cast<char*>(vm.reserve(bytes, pages::MetaSpace::kStep));
     REQUIRE(storage != nullptr);
-    REQUIRE(pool.init(vm, storage, bytes, taken));
+    pool.init(vm, storage, bytes, taken);
   }
   ~Fixture() { os::linux_vm.release(storage, bytes); }
 
@@ -60,6 +60,8 @@ TEST_CASE("an array given back serves the same size only", "[heap][slot_pool]") 
 
 TEST_CASE("what belongs to somebody else is committed and never handed out", "[heap][slot_pool]") {
   Fixture f(std::size_t{1} << 20, 4096);
+  REQUIRE(f.pool.ensure_first());
+  REQUIRE(f.pool.storage() == f.storage);
   for (int i = 0; i < 4096; ++i) f.storage[i] = 7;
   for (int k = 0; k < 100; ++k) {
     auto* const a = reinterpret_cast<char*>(f.pool.take(5));

@@ -1,6 +1,6 @@
 // private_member.h: reaches a private member for tests that damage derived state on purpose.  layer: tests
 // Explicit instantiation is the one place where the language does not check access. Use, at namespace scope:
-//   struct IntentOf { using Owner = pages::Zone; friend auto& member(IntentOf, pages::Zone&); };
+//   struct IntentOf { using Owner = pages::Zone; friend void* member(IntentOf, pages::Zone&); };
 //   template struct bm::test::PrivateMember<IntentOf, &pages::Zone::intent_>;
 #pragma once
 
@@ -8,7 +8,7 @@ namespace bm::test {
 
 template <class Tag, auto Member>
 struct PrivateMember {
-  friend auto& member(Tag, typename Tag::Owner& owner) { return owner.*Member; }
+  friend void* member(Tag, typename Tag::Owner& owner) { return &(owner.*Member); }
 };
 
 }  // namespace bm::test

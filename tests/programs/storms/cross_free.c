@@ -77,8 +77,7 @@ int main(int count, char** arguments) {
   void* (*const roles[])(void*) = {bear, grow, bury};
   pthread_t threads[lanes][3];
   for (int lane = 0; lane < lanes; lane++)
-    for (int role = 0; role < 3; role++)
-      pthread_create(&threads[lane][role], NULL, roles[role], (void*)(intptr_t)lane);
+    for (int role = 0; role < 3; role++) pthread_create(&threads[lane][role], NULL, roles[role], (void*)(intptr_t)lane);
   while (atomic_load(&freed) < blocks_per_lane * lanes / 4) usleep(1000);
   long early = resident();
   for (int lane = 0; lane < lanes; lane++)

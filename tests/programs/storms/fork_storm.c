@@ -139,7 +139,8 @@ static void fork_from_handler(pthread_t victim, int round) {
 static void* churner(void* argument) {
   int thread = (int)(intptr_t)argument;
   uint64_t random = 0x9e3779b97f4a7c15u * (uint64_t)(thread + 1);
-  setpriority(PRIO_PROCESS, (id_t)gettid(), 10);  // children come first, or eight threads leave them little of a processor
+  // Children come first, or eight threads leave them little of a processor.
+  setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
   while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
     churn(&random, thread);
     if (returned_as_child) {

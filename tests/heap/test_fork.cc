@@ -1,0 +1,155 @@
+// test_fork.cc: a child's copy of the heap is whole and complete, whatever other threads were doing at the fork.
+#include <catch2/catch.hpp>
+
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "tests/heap/churn.h"
+#include "tests/heap/threads.h"
+
+using namespace bm;
+using namespace bm::test;
+
+namespace {
+
+using Blocks = Table<512>;
+
+// Threads that churn in a shared table until they are told to stop.
+class Storm {
+ public:
+  explicit Storm(unsigned threads) {
+    for (unsigned i = 0; i < threads; ++i)
+      threads_.emplace_back([this, i] {
+        Random random(i + 1);
+        while (!stop_)
+          if (!table.churn(random, random.one_in(50) ? 22 : 15)) damaged = true;
+      });
+  }
+  ~Storm() {
+    stop_ = true;
+    for (auto& t : threads_) t.join();
+    table.clear();
+  }
+  Blocks table;
+  std::atomic<bool> damaged{false};
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+TEST_CASE("200 forks from a thread while four others churn", "[heap][fork]") {
+  Storm storm(4);
+  int failed = 0;
+  std::string text;
+  std::thread([&] {
+    for (int k = 0; k < 200; ++k) {
+      const Ending e = in_child(
+          [&] {
+            BM_CHILD_REQUIRE(heap::validate() == 0);
+            BM_CHILD_REQUIRE(storm.table.clear());  // blocks of every thread
+            BM_CHILD_REQUIRE(visit_every_class());
+            BM_CHILD_REQUIRE(storm.table.clear());
+            BM_CHILD_REQUIRE(heap::validate() == 0);
+            return true;
+          },
+          k % 2 == 0 ? Fork(nullptr) : Fork(fork_by_clone));
+      if (e.ok) continue;
+      ++failed;
+      text += e.text + " signal " + std::to_string(e.signal) + "\n";
+    }
+  }).join();
+  INFO(text);
+  CHECK(failed == 0);
+  CHECK_FALSE(storm.damaged);
+  CHECK(heap::validate() == 0);
+}
+
+TEST_CASE("threads of a child adopt the heaps of those that vanished", "[heap][fork]") {
+  Storm storm(4);
+  for (int k = 0; k < 20; ++k) {
+    const Ending e = in_child([&] {
+      const std::uint32_t heaps = heap::process.heap_count();
+      std::atomic<bool> ok{true};
+      for (int round = 0; round < 3; ++round) {
+        std::vector<std::thread> threads;
+        std::atomic<int> allocated{0};
+        for (unsigned i = 0; i < 4; ++i)
+          threads.emplace_back([&, i] {
+            Random random(i);
+            for (int n = 0; n < 300; ++n)
+              if (!storm.table.churn(random, 14)) ok = false;
+            ++allocated;
+            while (allocated != 4) std::this_thread::yield();  // four heaps at once
+          });
+        for (auto& t : threads) t.join();
+      }
+      BM_CHILD_REQUIRE(ok);
+      BM_CHILD_REQUIRE(heap::process.heap_count() == heaps);
+      BM_CHILD_REQUIRE(storm.table.clear());
+      BM_CHILD_REQUIRE(heap::validate() == 0);
+      return true;
+    });
+    INFO(e.text << " signal " << e.signal);
+    REQUIRE(e.ok);
+  }
+}
+
+TEST_CASE("children of children keep working", "[heap][fork]") {
+  Blocks table;
+  Random random(3);
+  for (int k = 0; k < 2000; ++k) table.churn(random, 14);
+  const std::function<bool(int)> generation = [&](int depth) {
+    for (int k = 0; k < 200; ++k) BM_CHILD_REQUIRE(table.churn(random, 14));
+    BM_CHILD_REQUIRE(heap::validate() == 0);
+    if (depth == 0) return table.clear() && heap::validate() == 0;
+    const Ending e = in_child([&] { return generation(depth - 1); });
+    std::fputs(e.text.c_str(), stderr);
+    return e.ok && table.clear();
+  };
+  const Ending e = in_child([&] { return generation(8); });
+  INFO(e.text);
+  CHECK(e.ok);
+  CHECK(table.clear());
+  CHECK(heap::validate() == 0);
+}
+
+TEST_CASE("a child counts what the parent counted", "[heap][fork]") {
+  Blocks table;
+  Random random(3);
+  for (int k = 0; k < 2000; ++k) table.churn(random, 16);
+  const std::size_t live = live_bytes();
+  CHECK(in_child([&] { return live_bytes() == live; }).ok);
+  CHECK(table.clear());
+}
+
+TEST_CASE("the thread that forked may end in the child, first of all things", "[heap][fork]") {
+  Worker forker;
+  Ending e;
+  forker.run([&] {
+    deallocate(allocate(100));  // a heap, and its exit hook
+    e = in_child([&] {
+      static pthread_t ending;
+      ending = pthread_self();
+      pthread_t other;
+      const auto check = [](void*) -> void* {
+        pthread_join(ending, nullptr);
+        const std::uint32_t active = heap::process.active_heaps();
+        if (active > 1) std::fprintf(stderr, "%u active heaps in a process of one thread without one\n", active);
+        const bool ok = active <= 1 && visit_every_class();
+        _exit(ok ? 0 : 1);
+      };
+      pthread_create(&other, nullptr, check, nullptr);
+      pthread_exit(nullptr);  // abandon() is the child's first slow path
+      return false;
+    });
+  });
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
+}

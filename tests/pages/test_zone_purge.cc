@@ -1,0 +1,180 @@
+// test_zone_purge.cc: memory going back: what is called zero is zero, watermarks, holes, purges that fail.  layer: tests
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "support/child.h"
+#include "support/fake_vm.h"
+#include "support/zone_fixture.h"
+
+namespace bm::pages {
+namespace {
+
+using namespace test;
+
+struct Fixture : ZoneFixture {
+  Fixture() : ZoneFixture(FakeVm::table) { zone.watermarks = {SIZE_MAX >> 1, SIZE_MAX >> 1}; }
+  ~Fixture() { CHECK(zone.validate(2) == 0); }
+  Run used(std::size_t pages) {
+    const Run run = alloc(pages);
+    std::memset(at(run.first), 0xA5, pages << kPageShift);
+    return run;
+  }
+  bool reads_zero(const Run& run) {
+    const char* p = at(run.first);
+    return p[0] == 0 && std::memcmp(p, p + 1, (run.pages << kPageShift) - 1) == 0;
+  }
+};
+
+TEST_CASE("purged pageblocks are called zero, and are", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.used(2 * kBlock + 10));
+  CHECK(z.zone.counters().backed_free_pages == 2 * kBlock + 10);
+  CHECK(z.zone.purge(0, false) == 2 * kBlock + 10);
+  CHECK(z.zone.counters().backed_free_pages == 0);
+  CHECK(z.zone.counters().purged_pages == 2 * kBlock + 10);
+  const Run run = z.alloc(2 * kBlock + 10);
+  CHECK(run.zeroed);
+  CHECK(z.reads_zero(run));
+}
+
+TEST_CASE("the highest pageblocks go first, and no more than asked for", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  std::vector<Run> runs;
+  for (int i = 0; i < 6; ++i) runs.push_back(z.used(kBlock));
+  for (const int i : {0, 2, 4}) z.free(runs[static_cast<std::size_t>(i)]);
+  CHECK(z.zone.purge(2 * kBlock, false) == kBlock);
+  CHECK(vm.calls().back().start == z.at(runs[4].first));
+  CHECK(z.zone.purge(2 * kBlock, false) == 0);
+  CHECK_FALSE(z.alloc(kBlock).zeroed);
+  CHECK_FALSE(z.alloc(kBlock).zeroed);
+  CHECK(z.alloc(kBlock).zeroed);
+}
+
+TEST_CASE("adjacent pageblocks go in one call", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.used(10 * kBlock));
+  z.zone.purge(0, false);
+  CHECK(vm.count(VmOp::kPurge) == 1);
+}
+
+TEST_CASE("a purge that fails changes nothing and is not tried for ever", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.used(3 * kBlock));
+  vm.refuse = [](const VmCall& c) { return c.op == VmOp::kPurge; };
+  CHECK(z.zone.purge(0, true) == 0);
+  CHECK(z.zone.counters().backed_free_pages == 3 * kBlock);
+  CHECK(z.zone.counters().purged_pages == 0);
+  CHECK_FALSE(z.alloc(kBlock).zeroed);
+}
+
+TEST_CASE("holes: free dirty pages of partly used pageblocks", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  const Run run = z.used(100);
+  z.zone.free(run.first + 10, 5);
+  z.zone.free(run.first + 50, 50);
+  CHECK(z.zone.purge(0, false) == 0);
+  CHECK(z.zone.purge(0, true) == 55);
+  CHECK(z.zone.counters().backed_free_pages == 0);
+  CHECK(z.at(run.first)[0] == '\xA5');
+  CHECK(z.at(run.first + 49)[kPageSize - 1] == '\xA5');
+  const Run hole = z.alloc(4);
+  CHECK(hole.first == run.first + 52);
+  CHECK(hole.zeroed);
+  CHECK(z.reads_zero(hole));
+}
+
+TEST_CASE("holes of pageblocks on hugepages are left alone", "[zone_purge]") {
+  FakeVm vm;
+  pages::AddressSpaceConfig config = space_of(8);
+  config.small_page_bytes = kPageblockSize;
+  ZoneFixture z(FakeVm::table, config);
+  const Run low = z.alloc(kBlock), high = z.alloc(kBlock);
+  z.zone.free(low.first, 10);
+  z.zone.free(high.first, 20);
+  CHECK(z.zone.purge(0, true) == 10);
+  CHECK(z.zone.counters().backed_free_pages == 20);
+  CHECK(z.zone.validate(2) == 0);
+}
+
+TEST_CASE("holes of a whole-free pageblock whose purge in whole failed", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.used(kBlock));
+  bool first = true;
+  vm.refuse = [&](const VmCall& c) { return c.op == VmOp::kPurge && std::exchange(first, false); };
+  z.zone.purge(0, true);
+  CHECK(z.zone.validate(2) == 0);  // FA-2: a pageblock without a dirty page is not in kDirtyWhole
+}
+
+TEST_CASE("watermarks: above high, free memory goes back until low", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks = {2 * kBlock, 4 * kBlock};
+  std::vector<Run> runs;
+  for (int i = 0; i < 16; ++i) runs.push_back(z.used(kBlock));
+  for (std::size_t i = 0; i < 8; i += 2) z.free(runs[i]);  // four, apart
+  CHECK(vm.count(VmOp::kPurge) == 0);
+  CHECK(z.zone.counters().backed_free_pages == 4 * kBlock);
+  z.free(runs[8]);
+  CHECK(z.zone.counters().backed_free_pages == 2 * kBlock);
+  CHECK(vm.count(VmOp::kPurge) == 3);
+  const Pfn batch[] = {runs[10].first, runs[12].first, runs[14].first};
+  z.zone.free_batch(kBlock, batch, 3);
+  CHECK(z.zone.counters().backed_free_pages == 2 * kBlock);
+}
+
+TEST_CASE("watermarks and a failing purge: free succeeds all the same", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks = {0, 0};
+  vm.refuse = [](const VmCall& c) { return c.op == VmOp::kPurge; };
+  z.free(z.used(3 * kBlock));
+  CHECK(z.everything_free());
+  CHECK(z.zone.counters().backed_free_pages == 3 * kBlock);
+}
+
+TEST_CASE("PB-4: while the OS works, the pageblock is isolated and the zone unlocked and valid", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.used(3 * kBlock));
+  bool looked = false;
+  Run meanwhile;
+  vm.refuse = [&](const VmCall& c) {
+    if (c.op != VmOp::kPurge || std::exchange(looked, true)) return false;
+    for (std::uint32_t b = 0; b < 3; ++b) CHECK(z.block(b).isolated);
+    CHECK(z.zone.validate(2) == 0);
+    CHECK(z.zone.alloc(1, kMovable, meanwhile));
+    return false;
+  };
+  z.zone.purge(0, false);
+  CHECK(looked);
+  CHECK(meanwhile.first.block() == BlockIndex{3});
+  CHECK(z.alloc(3 * kBlock).first == Pfn{0});
+}
+
+TEST_CASE("a child forked while the OS purges has all its memory", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.used(3 * kBlock));
+  bool forked = false, whole = false;
+  vm.refuse = [&](const VmCall& c) {
+    if (c.op != VmOp::kPurge || std::exchange(forked, true)) return false;
+    whole = in_child([&] {
+              if (z.zone.interrupted()) z.zone.recover();  // as the heap does
+              Run run;
+              return z.zone.validate(2) == 0 && z.zone.alloc(3 * kBlock, kMovable, run) && run.first == Pfn{0};
+            }).ok;
+    return false;
+  };
+  z.zone.purge(0, false);
+  CHECK(forked);
+  CHECK(whole);
+}
+
+}  // namespace
+}  // namespace bm::pages

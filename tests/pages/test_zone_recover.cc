@@ -1,0 +1,226 @@
+// test_zone_recover.cc: a fork's child gets a whole zone, whatever instruction the lock's holder was at.  layer: tests
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/child.h"
+#include "support/random.h"
+#include "support/single_step.h"
+#include "support/zone_fixture.h"
+
+namespace bm::pages {
+namespace {
+
+using namespace test;
+
+struct Held {
+  Pfn first;
+  std::size_t pages;
+};
+
+// As the heap does it in a child; then all pages must be there, but for those of `lost_at_most`: of the call that was
+// interrupted. `held` are the runs whose owner went on to live.
+bool recovers(ZoneFixture& z, const std::vector<Held>& held, std::size_t lost_at_most) {
+  if (z.zone.interrupted()) z.zone.recover();
+  if (z.zone.validate(2) != 0) return false;
+  std::size_t held_pages = 0;
+  for (const Held& h : held) {
+    held_pages += h.pages;
+    for (std::size_t i = 0; i < h.pages; ++i)
+      if (z.map.block((h.first + i).block()).free.any((h.first + i).offset(), 1)) return false;
+  }
+  const auto before = z.zone.counters();
+  const std::size_t lost = before.opened_pages - before.free_pages - held_pages;
+  if (lost > lost_at_most) {
+    std::fprintf(stderr, "%zu pages lost\n", lost);
+    return false;
+  }
+  Run run;
+  for (const std::size_t n : {std::size_t{1}, std::size_t{30}, kBlock, 2 * kBlock + 1}) {
+    if (!z.zone.alloc(n, kUnmovable, run)) return false;
+    std::memset(z.at(run.first), 1, n << kPageShift);
+    z.zone.free(run.first, n);
+  }
+  for (const Held& h : held) z.zone.free(h.first, h.pages);
+  const auto after = z.zone.counters();
+  return z.zone.validate(2) == 0 && after.opened_pages - after.free_pages == lost;
+}
+
+// What a child gets of the zone's truth: where it has not changed, forking again shows nothing new.
+std::vector<char> state(const ZoneFixture& z) {
+  std::vector<char> bytes(sizeof z.zone + sizeof z.map + sizeof z.space);
+  std::memcpy(bytes.data(), &z.zone, sizeof z.zone);
+  std::memcpy(bytes.data() + sizeof z.zone, &z.map, sizeof z.map);
+  std::memcpy(bytes.data() + sizeof z.zone + sizeof z.map, &z.space, sizeof z.space);
+  const Section& s = z.map.section(0);
+  for (std::uint32_t b = 0; b < std::min(s.committed, 6U); ++b) {
+    const auto* d = reinterpret_cast<const char*>(&z.block(b));
+    bytes.insert(bytes.end(), d, d + sizeof(PageBitmap) * 2 + 64);
+  }
+  return bytes;
+}
+
+// Forks after each instruction of `operation` that changed the state.
+void interrupt_everywhere(ZoneFixture& z, const std::vector<Held>& held, std::size_t lost_at_most,
+                          const std::function<void()>& operation) {
+  std::vector<char> last;
+  std::size_t forks = 0, failures = 0;
+  std::string text;
+  const std::size_t steps = single_step(operation, [&] {
+    std::vector<char> now = state(z);
+    if (now == last) return;
+    last = std::move(now);
+    ++forks;
+    const Ending e = in_child([&] { return recovers(z, held, lost_at_most); }, [] { return _Fork(); });
+    if (e.ok) return;
+    ++failures;
+    text += "signal " + std::to_string(e.signal) + " " + e.text;
+  });
+  INFO(text);
+  CAPTURE(steps, forks);
+  CHECK(failures == 0);
+  CHECK(forks >= 4);
+  CHECK(steps > forks);
+  CHECK(z.zone.validate(2) == 0);
+}
+
+struct Fixture : ZoneFixture {
+  Fixture() : ZoneFixture(os::linux_vm, space_of(16)) {
+    if (!kCanSingleStep) WARN("this processor cannot be stepped: nothing tested");
+  }
+  std::vector<Held> hold(std::initializer_list<std::size_t> sizes) {
+    std::vector<Held> held;
+    for (const std::size_t n : sizes) held.push_back({alloc(n).first, n});
+    return held;
+  }
+};
+
+TEST_CASE("interrupted anywhere: alloc and free inside a pageblock", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({1, 5, 64});
+  Run run;
+  interrupt_everywhere(z, held, 7, [&] { z.zone.alloc(7, kMovable, run); });
+  interrupt_everywhere(z, held, 7, [&] { z.zone.free(run.first, 7); });
+}
+
+TEST_CASE("interrupted anywhere: alloc that opens a fresh pageblock", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({kBlock});
+  Run run;
+  interrupt_everywhere(z, held, 7, [&] { z.zone.alloc(7, kMovable, run); });
+}
+
+TEST_CASE("interrupted anywhere: the first alloc of all", "[zone_recover]") {
+  Fixture z;
+  Run run;
+  interrupt_everywhere(z, {}, 7, [&] { z.zone.alloc(7, kMovable, run); });
+}
+
+TEST_CASE("interrupted anywhere: alloc and free over pageblocks", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({10});
+  z.free(z.alloc(3 * kBlock));
+  Run run;
+  interrupt_everywhere(z, held, 2 * kBlock + 9, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
+  interrupt_everywhere(z, held, 2 * kBlock + 9, [&] { z.zone.free(run.first, 2 * kBlock + 9); });
+}
+
+TEST_CASE("interrupted anywhere: alloc over fresh pageblocks", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({10});
+  Run run;
+  interrupt_everywhere(z, held, 2 * kBlock + 9, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
+}
+
+TEST_CASE("interrupted anywhere: extend, over the frontier", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({10});
+  interrupt_everywhere(z, held, 20, [&] { z.zone.extend(held[0].first, 10, 30); });
+  interrupt_everywhere(z, {{held[0].first, 30}}, kBlock, [&] { z.zone.extend(held[0].first, 30, 30 + kBlock); });
+}
+
+TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({kBlock, kBlock});
+  z.free(z.alloc(kBlock));
+  Run run;
+  interrupt_everywhere(z, held, 2, [&] { z.zone.alloc(2, kReclaimable, run); });
+}
+
+TEST_CASE("interrupted anywhere: batches lose what they had in hand, at most", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({3});
+  Run run[4];
+  interrupt_everywhere(z, held, 8, [&] { z.zone.alloc_batch(2, kMovable, 4, run); });
+  const Pfn first[] = {run[0].first, run[1].first, run[2].first, run[3].first};
+  interrupt_everywhere(z, held, 8, [&] { z.zone.free_batch(2, first, 4); });
+}
+
+TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({40});
+  z.free(z.alloc(2 * kBlock));
+  z.zone.free(held[0].first + 10, 5);
+  const std::vector<Held> rest = {{held[0].first, 10}, {held[0].first + 15, 25}};
+  interrupt_everywhere(z, rest, 0, [&] { z.zone.purge(0, true); });
+}
+
+TEST_CASE("interrupted anywhere: a free beyond the watermark", "[zone_recover]") {
+  Fixture z;
+  z.zone.watermarks = {0, 0};
+  const auto held = z.hold({kBlock, kBlock});
+  interrupt_everywhere(z, {held[0]}, kBlock, [&] { z.zone.free(held[1].first, kBlock); });
+}
+
+// The same from outside: another thread's instruction, by a raw clone.
+TEST_CASE("forked at random times while another thread allocates and frees", "[zone_recover]") {
+  INFO("BUDDYMALLOC_SEED=" << seed());
+  Fixture z;
+  z.zone.watermarks = {kBlock, 2 * kBlock};
+  const auto held = z.hold({1, 100, kBlock + 3});
+  std::atomic<bool> stop = false;
+  std::thread other([&] {
+    Random random;
+    Run run, longer;
+    while (!stop) {
+      const std::size_t n = random.one_in(8) ? random.between(1, 1500) : random.between(1, 20);
+      z.zone.alloc(n, Migratetype(random.below(3)), run);
+      z.zone.alloc(3, kMovable, longer);
+      z.zone.free(run.first, n);
+      z.zone.free(longer.first, 3);
+    }
+  });
+  int failures = 0;
+  std::string text;
+  Random random(1);
+  for (int i = 0; i < 300; ++i) {
+    usleep(static_cast<useconds_t>(random.below(200)));
+    const Ending e = in_child([&] { return recovers(z, held, 1503); }, fork_by_clone);
+    if (!e.ok) ++failures, text += "signal " + std::to_string(e.signal) + " " + e.text;
+  }
+  stop = true;
+  other.join();
+  INFO(text);
+  CHECK(failures == 0);
+  CHECK(z.zone.validate(2) == 0);
+}
+
+TEST_CASE("recover in a zone at rest changes nothing", "[zone_recover]") {
+  Fixture z;
+  const auto held = z.hold({1, 100, kBlock + 3});
+  z.zone.free(held[1].first, 50);
+  const auto before = z.zone.counters();
+  CHECK_FALSE(z.zone.interrupted());
+  z.zone.recover();
+  const auto after = z.zone.counters();
+  CHECK(after.free_pages == before.free_pages);
+  CHECK(after.backed_free_pages == before.backed_free_pages);
+  CHECK(z.zone.validate(2) == 0);
+}
+
+}  // namespace
+}  // namespace bm::pages
