@@ -4,14 +4,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-struct node { struct node *next; uint64_t count; };
+struct node {
+  struct node* next;
+  uint64_t count;
+};
 static uint64_t x = 88172645463325252ull;
-static uint64_t rnd(void) { x ^= x << 13; x ^= x >> 7; return x ^= x << 17; }
+static uint64_t rnd(void) {
+  x ^= x << 13;
+  x ^= x >> 7;
+  return x ^= x << 17;
+}
 static size_t pick(size_t size) { return size ? size : 16 + rnd() % 241; }
-static double now(void) { struct timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); return t.tv_sec * 1e9 + t.tv_nsec; }
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return t.tv_sec * 1e9 + t.tv_nsec;
+}
 
 static double walk(size_t size, size_t n) {
-  void **kept = calloc(2 * n, sizeof *kept);
+  void** kept = calloc(2 * n, sizeof *kept);
   for (size_t i = 0; i < 2 * n; i++) kept[i] = malloc(pick(size));
   for (size_t i = 0; i < 8 * n; i++) {
     size_t k = rnd() % (2 * n);
@@ -24,7 +35,7 @@ static double walk(size_t size, size_t n) {
   }
   struct node *head = 0, **tail = &head;
   for (size_t i = 0; i < n; i++) {
-    struct node *p = malloc(pick(size));
+    struct node* p = malloc(pick(size));
     *p = (struct node){0, 0};
     *tail = p, tail = &p->next;
   }
@@ -33,7 +44,7 @@ static double walk(size_t size, size_t n) {
     size_t rounds = 1000000 / n;
     double t = now();
     for (size_t k = 0; k < rounds; k++)
-      for (struct node *p = head; p; p = p->next) p->count++;
+      for (struct node* p = head; p; p = p->next) p->count++;
     t = (now() - t) / (double)(rounds * n);
     if (t < best) best = t;
   }

@@ -28,8 +28,6 @@ constexpr unsigned lowest_bit(std::uint64_t w) { return static_cast<unsigned>(st
 constexpr unsigned highest_bit(std::uint64_t w) { return 63U - static_cast<unsigned>(std::countl_zero(w)); }
 
 // n ones from bit `first` on; first + n <= 64, n >= 1.
-constexpr std::uint64_t bit_span(std::size_t first, std::size_t n) {
-  return (~std::uint64_t{0} >> (64 - n)) << first;
-}
+constexpr std::uint64_t bit_span(std::size_t first, std::size_t n) { return (~std::uint64_t{0} >> (64 - n)) << first; }
 
 }  // namespace bm

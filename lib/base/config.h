@@ -9,13 +9,13 @@
 namespace bm {
 
 inline constexpr unsigned kPageShift = 12;
-inline constexpr std::size_t kPageSize = std::size_t{1} << kPageShift;          // bytes
-inline constexpr unsigned kPageblockOrder = 9;                                   // 2^9 pages = one 2 MiB hugepage
-inline constexpr std::size_t kPagesPerBlock = std::size_t{1} << kPageblockOrder; // pages
+inline constexpr std::size_t kPageSize = std::size_t{1} << kPageShift;            // bytes
+inline constexpr unsigned kPageblockOrder = 9;                                    // 2^9 pages = one 2 MiB hugepage
+inline constexpr std::size_t kPagesPerBlock = std::size_t{1} << kPageblockOrder;  // pages
 inline constexpr unsigned kPageblockShift = kPageShift + kPageblockOrder;
-inline constexpr std::size_t kPageblockSize = std::size_t{1} << kPageblockShift; // bytes
-inline constexpr unsigned kReportOrders = 11;                                    // orders 0..10, as the kernel prints
-inline constexpr std::size_t kCacheLine = 64;                                    // bytes
-inline constexpr std::size_t kMinAlignment = 16;                                 // of every object, as glibc on LP64
+inline constexpr std::size_t kPageblockSize = std::size_t{1} << kPageblockShift;  // bytes
+inline constexpr unsigned kReportOrders = 11;                                     // orders 0..10, as the kernel prints
+inline constexpr std::size_t kCacheLine = 64;                                     // bytes
+inline constexpr std::size_t kMinAlignment = 16;                                  // of every object, as glibc on LP64
 
 }  // namespace bm

@@ -34,7 +34,8 @@ void ThreadHeap::put_slab_object(unsigned c, void* p) {
   if (!process.map.find(p, page)) os::fatal("invalid pointer in a bin", p);
   const std::uint32_t i = slab_index_of(info, page);
   Slab& s = process.slabs[i];
-  const auto offset = static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
+  const auto offset =
+      static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
   const unsigned object = info.index_of(offset);
   if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
   if (!s.put(object)) os::fatal("double free", p);

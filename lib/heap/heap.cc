@@ -48,7 +48,8 @@ void free_remote(std::uint32_t entry, Pfn page, void* p) {
   const slab::SizeClass& info = kClass[(entry & kOffsetMask) / sizeof(Bin)];
   const std::uint32_t i = process.map.slab_index({page.value & ~(info.pages - 1)});
   slab::Slab& s = process.slabs[i];
-  const auto offset = static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
+  const auto offset =
+      static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
   const unsigned object = info.index_of(offset);
   if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
   ThreadHeap& owner = process.heap(entry / pages::kFirstOwnerEntry);

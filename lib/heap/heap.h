@@ -22,12 +22,12 @@ bool owns(const void* p);                // the start of a block in use, as far 
 bool trim(std::size_t keep_bytes);       // true: memory went back to the OS
 
 struct Statistics {
-  std::size_t reserved_bytes = 0;        // address space
-  std::size_t committed_bytes = 0;       // of it usable
-  std::size_t live_bytes = 0;            // with the program, as rounded up to classes and pages
-  std::size_t free_bytes = 0;            // opened and not with the program
-  std::size_t backed_free_bytes = 0;     // free pages that are probably resident
-  std::size_t mapped_bytes = 0;          // direct mappings; part of live_bytes
+  std::size_t reserved_bytes = 0;     // address space
+  std::size_t committed_bytes = 0;    // of it usable
+  std::size_t live_bytes = 0;         // with the program, as rounded up to classes and pages
+  std::size_t free_bytes = 0;         // opened and not with the program
+  std::size_t backed_free_bytes = 0;  // free pages that are probably resident
+  std::size_t mapped_bytes = 0;       // direct mappings; part of live_bytes
   std::size_t mapped_count = 0;
   std::size_t peak_committed_bytes = 0;
 };

@@ -30,7 +30,8 @@ constexpr unsigned first_capacity(std::size_t size) {
 pages::Migratetype migratetype_for(const SizeClass& c, const BinState& bin) {
   constexpr unsigned kMany = 64;
   constexpr std::uint32_t kEnough = 16;
-  if (bin.made >= kEnough) return bin.emptied * 4 >= bin.made ? pages::Migratetype::kMovable : pages::Migratetype::kUnmovable;
+  if (bin.made >= kEnough)
+    return bin.emptied * 4 >= bin.made ? pages::Migratetype::kMovable : pages::Migratetype::kUnmovable;
   return c.objects >= kMany ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
 }
 
@@ -177,7 +178,8 @@ void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
   const SizeClass& info = kClass[c];
   BinState& b = bins[c];
   pages::Run run[kRunBatch];
-  const std::size_t n = process.zone.alloc_batch(info.pages, pages::Migratetype::kMovable, std::min(want, kRunBatch), run);
+  const std::size_t n =
+      process.zone.alloc_batch(info.pages, pages::Migratetype::kMovable, std::min(want, kRunBatch), run);
   if (n == 0) return nullptr;
   b.demand += static_cast<std::uint32_t>(n);
   for (std::size_t i = 0; i < n; ++i) {

@@ -134,7 +134,8 @@ void announce() {
   statistics(s);
   char buffer[256];
   Text text(buffer, sizeof buffer);
-  text << "buddymalloc " BM_VERSION ": serving this process, " << (s.reserved_bytes >> 20) << " MiB of page space reserved\n";
+  text << "buddymalloc " BM_VERSION ": serving this process, " << (s.reserved_bytes >> 20)
+       << " MiB of page space reserved\n";
   os::write_all(2, buffer, text.size());
 }
 

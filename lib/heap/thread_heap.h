@@ -33,8 +33,8 @@ inline constexpr std::uint32_t kNoTag = 0xFFFFF000;  // kEmptyFront's: no heap h
 
 // What the fast path reads and writes of a heap. The fields a small malloc needs come first.
 struct alignas(kCacheLine) Front {
-  std::uint32_t tag;                           // the heap's index in the bits above kOffsetMask
-  std::uint16_t small_offset[kSmallEntries];   // bin offset by (bytes + 15) / 16
+  std::uint32_t tag;                          // the heap's index in the bits above kOffsetMask
+  std::uint16_t small_offset[kSmallEntries];  // bin offset by (bytes + 15) / 16
   Bin bins[slab::kClasses];
 
   Bin& at(std::size_t offset) { return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins) + offset); }

@@ -26,12 +26,12 @@ inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush
 
 // What a bin's slow path remembers.
 struct BinState {
-  void** base;              // the array: base[0] is the null below the lowest
-  std::uint16_t capacity;   // pointers it may hold; 0: no array yet
-  std::uint8_t refills;     // slow events of one kind in a row
+  void** base;             // the array: base[0] is the null below the lowest
+  std::uint16_t capacity;  // pointers it may hold; 0: no array yet
+  std::uint8_t refills;    // slow events of one kind in a row
   std::uint8_t flushes;
-  std::uint32_t demand;     // objects taken by refills since the last flush: what the program's rhythm needs
-  std::uint32_t made;       // slabs made and emptied: observed survival
+  std::uint32_t demand;  // objects taken by refills since the last flush: what the program's rhythm needs
+  std::uint32_t made;    // slabs made and emptied: observed survival
   std::uint32_t emptied;
   std::uint32_t bucket[slab::kBuckets];  // partly free slabs by occupancy
 };

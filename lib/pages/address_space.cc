@@ -6,9 +6,9 @@
 namespace bm::pages {
 namespace {
 
-constexpr std::size_t kSmallestSection = 1;          // blocks
-constexpr std::size_t kFirstCommit = 16;             // blocks
-constexpr std::size_t kLargestCommit = 512;          // blocks: 1 GiB a step
+constexpr std::size_t kSmallestSection = 1;  // blocks
+constexpr std::size_t kFirstCommit = 16;     // blocks
+constexpr std::size_t kLargestCommit = 512;  // blocks: 1 GiB a step
 
 std::size_t metadata_bytes(std::size_t blocks) {
   const auto part = [](std::size_t n) { return align_up(n, MetaSpace::kStep); };
@@ -78,8 +78,7 @@ bool AddressSpace::add_section(std::size_t min_blocks, std::size_t wished_blocks
   const std::size_t small = n == 0 ? std::min(small_page_blocks_, blocks) : 0;
   char* at = static_cast<char*>(base);
   if (small != 0) vm_->advise_huge(at, small << kPageblockShift, false);  // also where THP is always on
-  if (blocks > small)
-    vm_->advise_huge(at + (small << kPageblockShift), (blocks - small) << kPageblockShift, true);
+  if (blocks > small) vm_->advise_huge(at + (small << kPageblockShift), (blocks - small) << kPageblockShift, true);
   map_->section_count_.store(n + 1, std::memory_order_release);
   return true;
 }

@@ -15,9 +15,7 @@ std::size_t FreeArea::bytes_for(std::size_t blocks) {
   return align_up(rows_for(blocks) * sizeof(Row), MetaSpace::kStep);
 }
 
-void FreeArea::init(const os::Vm& vm, char* storage, std::size_t blocks) {
-  rows_.init(vm, storage, bytes_for(blocks));
-}
+void FreeArea::init(const os::Vm& vm, char* storage, std::size_t blocks) { rows_.init(vm, storage, bytes_for(blocks)); }
 
 bool FreeArea::ensure(std::size_t blocks) {
   const std::size_t rows = rows_for(blocks);

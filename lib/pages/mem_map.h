@@ -35,11 +35,11 @@ class MemMap {
   static constexpr unsigned kMaxSections = 64;
 
   // The fast path's look-up: a page number that is meaningful when it is below fast_pages().
-  std::size_t fast_index(const void* p) const { return (reinterpret_cast<std::uintptr_t>(p) - fast_base_) >> kPageShift; }
-  std::size_t fast_pages() const { return __atomic_load_n(&fast_pages_, __ATOMIC_RELAXED); }
-  std::uint32_t entry_at(std::size_t index) const {
-    return __atomic_load_n(entries_.data() + index, __ATOMIC_RELAXED);
+  std::size_t fast_index(const void* p) const {
+    return (reinterpret_cast<std::uintptr_t>(p) - fast_base_) >> kPageShift;
   }
+  std::size_t fast_pages() const { return __atomic_load_n(&fast_pages_, __ATOMIC_RELAXED); }
+  std::uint32_t entry_at(std::size_t index) const { return __atomic_load_n(entries_.data() + index, __ATOMIC_RELAXED); }
 
   // False when the address is in no section's opened part.
   bool find(const void* p, Pfn& out) const;

@@ -11,8 +11,8 @@ constexpr unsigned kWordOrder = 6;  // 64 pages per word
 
 // Positions that are multiples of 2^k.
 constexpr std::array<std::uint64_t, kWordOrder + 1> kAligned = {
-    ~std::uint64_t{0},        0x5555555555555555ULL, 0x1111111111111111ULL, 0x0101010101010101ULL,
-    0x0001000100010001ULL,    0x0000000100000001ULL, 0x0000000000000001ULL,
+    ~std::uint64_t{0},     0x5555555555555555ULL, 0x1111111111111111ULL, 0x0101010101010101ULL,
+    0x0001000100010001ULL, 0x0000000100000001ULL, 0x0000000000000001ULL,
 };
 
 using Words = std::array<std::uint64_t, PageBitmap::kWords>;

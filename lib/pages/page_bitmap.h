@@ -26,9 +26,7 @@ struct alignas(kCacheLine) PageBitmap {
   }
   std::size_t count(std::size_t first, std::size_t n) const {
     std::size_t sum = 0;
-    for_words(first, n, [&](std::size_t i, std::uint64_t m) {
-      sum += std::size_t(popcount(word[i] & m));
-    });
+    for_words(first, n, [&](std::size_t i, std::uint64_t m) { sum += std::size_t(popcount(word[i] & m)); });
     return sum;
   }
   bool any(std::size_t first, std::size_t n) const {

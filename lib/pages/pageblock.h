@@ -22,7 +22,7 @@ struct Pageblock {
   bool opened;                // the frontier has passed it: it takes part in allocation
   bool isolated;              // taken out of the sets while it is purged
   std::uint16_t free_pages;
-  std::uint32_t run_pages;    // length of the run that starts with this block's first page, when longer than a block
+  std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   std::uint64_t padding[6];
   // Written by the owner of the page, read by whoever frees into it: the slab that starts at the page.
   std::uint32_t slab_index[kPagesPerBlock];

@@ -72,8 +72,7 @@ bool Zone::open_fresh(Migratetype type, BlockIndex& out) {
 
 bool Zone::find_block(unsigned order, Migratetype type, BlockIndex& out) {
   const unsigned orders = area_->orders_present(type) >> order;
-  if (orders != 0)
-    return area_->first(FreeArea::set_of(type, order + lowest_bit(orders)), BlockIndex{}, out);
+  if (orders != 0) return area_->first(FreeArea::set_of(type, order + lowest_bit(orders)), BlockIndex{}, out);
   if (area_->first(FreeArea::kAnyWhole, BlockIndex{}, out)) {
     retype(out, type);
     return true;
@@ -139,7 +138,8 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
   const unsigned order = std::max(ceil_order(pages), align_order);
   os::LockGuard hold(lock_);
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
-    const std::size_t align_blocks = align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
+    const std::size_t align_blocks =
+        align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
     if (alloc_blocks(pages, type, align_blocks, placement, out)) return true;
     if (order > kPageblockOrder) return false;
   }

@@ -69,9 +69,9 @@ class Zone {
     std::size_t opened_pages = 0;
     std::size_t committed_pages = 0;
     std::size_t reserved_pages = 0;
-    std::size_t purged_pages = 0;       // since the start
-    std::size_t claimed_blocks = 0;     // whole pageblocks that changed type while partly used
-    std::size_t stolen_blocks = 0;      // requests served from another type's pageblock
+    std::size_t purged_pages = 0;    // since the start
+    std::size_t claimed_blocks = 0;  // whole pageblocks that changed type while partly used
+    std::size_t stolen_blocks = 0;   // requests served from another type's pageblock
   };
   Counters counters();
   // Adds free blocks by (migratetype, order 0..10) to counts, under one hold of the lock: the sums are exact.

@@ -45,7 +45,8 @@ void Zone::count_free(std::size_t counts[kMigratetypes][kReportOrders]) {
     std::size_t* row = counts[index(d.migratetype)];
     if (!d.whole_free()) {
       d.free.count_blocks(row);
-    } else if (pending && last_whole + 1 == b && b.value % 2 == 1 && map_->block(last_whole).migratetype == d.migratetype) {
+    } else if (pending && last_whole + 1 == b && b.value % 2 == 1 &&
+               map_->block(last_whole).migratetype == d.migratetype) {
       --row[kPageblockOrder];
       ++row[kPageblockOrder + 1];
       pending = false;

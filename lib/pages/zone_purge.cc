@@ -34,8 +34,7 @@ bool Zone::purge_one_run(std::size_t& purged) {
   BlockIndex start;
   if (!area_->last(FreeArea::kDirtyWhole, start)) return false;
   std::size_t count = 1;
-  while (count < kBlocksPerPurge && start.value != 0 &&
-         area_->contains(FreeArea::kDirtyWhole, {start.value - 1})) {
+  while (count < kBlocksPerPurge && start.value != 0 && area_->contains(FreeArea::kDirtyWhole, {start.value - 1})) {
     start = {start.value - 1};
     ++count;
   }

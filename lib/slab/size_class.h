@@ -89,8 +89,7 @@ consteval std::array<SizeClass, kClasses> make_classes() {
     for (std::size_t k = 1; k <= kSteps; ++k) add(base + k * base / kSteps);
   // 8 to 32 KiB: fractions of a 128 or 256 KiB slab, so that no tail is left
   for (std::size_t slab = std::size_t{128} << 10; slab <= std::size_t{256} << 10; slab *= 2)
-    for (std::size_t parts = 2 * kSteps - 1; parts >= kSteps; --parts)
-      add(align_down(slab / parts, 128));
+    for (std::size_t parts = 2 * kSteps - 1; parts >= kSteps; --parts) add(align_down(slab / parts, 128));
   for (std::size_t base = kMaxSlabSize; base < kMaxClassSize; base *= 2)
     for (std::size_t k = 1; k <= kSteps; ++k) add(base + k * base / kSteps);
   return table;
@@ -136,7 +135,7 @@ consteval bool classes_are_sound() {
   for (unsigned c = 0; c < kClasses; ++c) {
     const SizeClass& k = kClass[c];
     if (k.size % kMinAlignment != 0 || (c != 0 && k.size <= kClass[c - 1].size)) return false;  // SC-1
-    if (k.objects == 0 || k.objects > kMaxObjects) return false;                               // SC-3
+    if (k.objects == 0 || k.objects > kMaxObjects) return false;                                // SC-3
     if (!k.is_run())
       for (std::size_t i = 0; i < k.objects; ++i)
         if (k.index_of(i * k.size) != i || k.index_of(i * k.size + k.size - 1) != i) return false;

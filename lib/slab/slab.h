@@ -22,8 +22,8 @@
 namespace bm::slab {
 
 inline constexpr unsigned kMapWords = kMaxObjects / 64;
-inline constexpr unsigned kBuckets = 4;             // by occupancy, 0 = fullest
-inline constexpr std::uint8_t kUnlisted = 0xFF;     // Slab::bucket of a slab without free objects
+inline constexpr unsigned kBuckets = 4;          // by occupancy, 0 = fullest
+inline constexpr std::uint8_t kUnlisted = 0xFF;  // Slab::bucket of a slab without free objects
 
 struct alignas(kCacheLine) Slab {
   std::uint64_t free[kMapWords];

@@ -66,7 +66,7 @@ TEST_CASE("out of memory: refused, nothing changed, later it works", "[meta_arra
   CHECK(f.array.ensure_count(9000));
 }
 
-TEST_CASE("a commit ahead that is refused falls back to just what is needed", "[meta_array]") {
+TEST_CASE("metadata: a commit ahead that is refused falls back to just what is needed", "[meta_array]") {
   Fixture f;
   REQUIRE(f.array.ensure(8 * MetaSpace::kStep));
   f.vm.refuse = [](const VmCall& c) { return c.bytes > MetaSpace::kStep; };

@@ -37,7 +37,7 @@ TEST_CASE("a page splits a pageblock into one block of each order", "[zone]") {
 TEST_CASE("blocks merge by the three conditions only", "[zone]") {
   FakeVm vm;
   Fixture z;
-  const Run all = z.alloc(kBlock);
+  z.alloc(kBlock);
   const auto give = [&](std::uint32_t at, std::size_t n) { z.zone.free({at}, n); };
   SECTION("same size, adjacent, same parent: one block") {
     give(8, 4), give(12, 4);

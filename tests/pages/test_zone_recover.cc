@@ -22,32 +22,36 @@ struct Held {
   std::size_t pages;
 };
 
+bool complain(const char* what, std::size_t n) {
+  std::fprintf(stderr, "%s: %zu\n", what, n);
+  return false;
+}
+
 // As the heap does it in a child; then all pages must be there, but for those of `lost_at_most`: of the call that was
 // interrupted. `held` are the runs whose owner went on to live.
 bool recovers(ZoneFixture& z, const std::vector<Held>& held, std::size_t lost_at_most) {
   if (z.zone.interrupted()) z.zone.recover();
-  if (z.zone.validate(2) != 0) return false;
+  if (const int broken = z.zone.validate(2); broken != 0) return complain("invariants broken", std::size_t(broken));
   std::size_t held_pages = 0;
   for (const Held& h : held) {
     held_pages += h.pages;
     for (std::size_t i = 0; i < h.pages; ++i)
-      if (z.map.block((h.first + i).block()).free.any((h.first + i).offset(), 1)) return false;
+      if (z.map.block((h.first + i).block()).free.any((h.first + i).offset(), 1))
+        return complain("free while in use: page", h.first.value + i);
   }
   const auto before = z.zone.counters();
   const std::size_t lost = before.opened_pages - before.free_pages - held_pages;
-  if (lost > lost_at_most) {
-    std::fprintf(stderr, "%zu pages lost\n", lost);
-    return false;
-  }
+  if (lost > lost_at_most) return complain("pages lost", lost);
   Run run;
   for (const std::size_t n : {std::size_t{1}, std::size_t{30}, kBlock, 2 * kBlock + 1}) {
-    if (!z.zone.alloc(n, kUnmovable, run)) return false;
+    if (!z.zone.alloc(n, kUnmovable, run)) return complain("cannot alloc", n);
     std::memset(z.at(run.first), 1, n << kPageShift);
     z.zone.free(run.first, n);
   }
   for (const Held& h : held) z.zone.free(h.first, h.pages);
   const auto after = z.zone.counters();
-  return z.zone.validate(2) == 0 && after.opened_pages - after.free_pages == lost;
+  const std::size_t still_lost = after.opened_pages - after.free_pages;
+  return (z.zone.validate(2) == 0 && still_lost == lost) || complain("pages lost later", still_lost);
 }
 
 // What a child gets of the zone's truth: where it has not changed, forking again shows nothing new.
@@ -78,7 +82,7 @@ void interrupt_everywhere(ZoneFixture& z, const std::vector<Held>& held, std::si
     const Ending e = in_child([&] { return recovers(z, held, lost_at_most); }, [] { return _Fork(); });
     if (e.ok) return;
     ++failures;
-    text += "signal " + std::to_string(e.signal) + " " + e.text;
+    text += "fork " + std::to_string(forks) + ", signal " + std::to_string(e.signal) + ": " + e.text.substr(0, 60) + "\n";
   });
   INFO(text);
   CAPTURE(steps, forks);
@@ -200,7 +204,7 @@ TEST_CASE("forked at random times while another thread allocates and frees", "[z
   for (int i = 0; i < 300; ++i) {
     usleep(static_cast<useconds_t>(random.below(200)));
     const Ending e = in_child([&] { return recovers(z, held, 1503); }, fork_by_clone);
-    if (!e.ok) ++failures, text += "signal " + std::to_string(e.signal) + " " + e.text;
+    if (!e.ok) ++failures, text += "signal " + std::to_string(e.signal) + ": " + e.text;
   }
   stop = true;
   other.join();

@@ -10,23 +10,23 @@
 #include "support/private_member.h"
 #include "support/zone_fixture.h"
 
-namespace bm::pages {
+namespace bm::test {
 struct IntentOf {
-  using Owner = Zone;
-  friend void* member(IntentOf, Zone&);
+  using Owner = pages::Zone;
+  friend void* member(IntentOf, pages::Zone&);
 };
+template struct PrivateMember<IntentOf, &pages::Zone::intent_>;
 struct DirtyWholeOf {
-  using Owner = Zone;
-  friend void* member(DirtyWholeOf, Zone&);
+  using Owner = pages::Zone;
+  friend void* member(DirtyWholeOf, pages::Zone&);
 };
+template struct PrivateMember<DirtyWholeOf, &pages::Zone::dirty_whole_>;
 struct TopOf {
-  using Owner = FreeArea;
-  friend void* member(TopOf, FreeArea&);
+  using Owner = pages::FreeArea;
+  friend void* member(TopOf, pages::FreeArea&);
 };
-}  // namespace bm::pages
-template struct bm::test::PrivateMember<bm::pages::IntentOf, &bm::pages::Zone::intent_>;
-template struct bm::test::PrivateMember<bm::pages::DirtyWholeOf, &bm::pages::Zone::dirty_whole_>;
-template struct bm::test::PrivateMember<bm::pages::TopOf, &bm::pages::FreeArea::top_>;
+template struct PrivateMember<TopOf, &pages::FreeArea::top_>;
+}  // namespace bm::test
 
 namespace bm::pages {
 namespace {
