@@ -63,6 +63,8 @@ void ThreadHeap::put_back_runs(unsigned c, void* const* objects, std::size_t n) 
     const std::size_t here = std::min(n, std::size(first));
     for (std::size_t k = 0; k < here; ++k) {
       if (!process.map.find(objects[k], first[k])) os::fatal("invalid pointer in a bin", objects[k]);
+      if ((reinterpret_cast<std::uintptr_t>(objects[k]) & (kPageSize - 1)) != 0)
+        os::fatal("free of an invalid pointer", objects[k]);
       if (process.map.entry(first[k]) != entry) os::fatal("double free", objects[k]);
       process.map.set_entry(first[k], 0);
     }
@@ -101,12 +103,12 @@ void ThreadHeap::flush(unsigned c, std::size_t n) {
 // go on and on mean that the program is giving up memory: the bin gives back all it has and shrinks, so that it pins few
 // slabs at the end.
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
-  os::LockGuard hold(lock);
+  OwnerGuard hold(*this);
   BinState& b = bins[c];
   Bin& bin = front.bins[c];
   b.refills = 0;
-  const bool too_small = b.flushes == 0 && b.demand > b.capacity && may_grow(c);
-  const bool room = b.capacity == 0 ? resize_bin(c, 1) : too_small && resize_bin(c, 2U * b.capacity + 1);
+  const bool too_small = b.flushes == 0 && b.demand > b.capacity;
+  const bool room = (b.capacity == 0 || too_small) && grow_bin(c);
   if (!room && b.capacity == 0) {
     put_back(c, &p, 1);
     return;

@@ -20,7 +20,7 @@ ThreadHeap* heap_of_thread() {
 // Memory is short: what this thread holds back may serve it.
 void give_up_caches() {
   if (ThreadHeap* const h = current_heap(); h != nullptr) {
-    os::LockGuard hold(h->lock);
+    OwnerGuard hold(*h);
     h->flush_all();
   }
 }
@@ -132,12 +132,14 @@ bool trim(std::size_t keep_bytes) {
   ThreadHeap* const own = current_heap();
   for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
     ThreadHeap& h = process.heap(i);
-    os::LockGuard hold(h.lock);
     const HeapState s = h.state.load();
-    if (&h == own)
+    if (&h == own) {
+      OwnerGuard hold(h);
       h.flush_all();
-    else if (s == HeapState::kActive || s == HeapState::kAbandoned)
+    } else if (s == HeapState::kActive || s == HeapState::kAbandoned) {
+      os::LockGuard hold(h.lock);
       h.drain_pending();
+    }
   }
   return process.zone.purge(keep_bytes >> kPageShift, true) != 0;
 }

@@ -24,6 +24,7 @@ constexpr Front make_empty_front(void** null_slot) {
 }
 
 void thread_exit_hook(void*) {
+  process.settle_fork();
   t_state.exited = true;
   ThreadHeap* const heap = current_heap();
   if (heap == nullptr) return;
@@ -34,7 +35,7 @@ void thread_exit_hook(void*) {
 }  // namespace
 
 constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
-constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false};
+constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
@@ -145,7 +146,6 @@ ThreadHeap* ProcessHeap::acquire() {
 }
 
 void ProcessHeap::abandon(ThreadHeap& h) {
-  settle_fork();
   {
     os::LockGuard hold(h.lock);
     h.flush_all();
@@ -174,11 +174,19 @@ void ProcessHeap::after_fork() {
     ThreadHeap& h = heap(i);
     const bool busy = h.lock.held();
     if (&h == own) {
-      // Inside its own slow path: a signal handler forked. The interrupted call may yet go on; leave it the heap.
-      if (busy) t_state.front = const_cast<Front*>(&kEmptyFront);
-      h.state.store(busy ? HeapState::kFrozen : HeapState::kActive);
+      // Inside its own slow path: a signal handler forked. The interrupted call may yet go on; leave it the heap. A
+      // helper that held the lock is gone.
+      const bool frozen = busy && t_state.inside;
+      if (frozen) {
+        t_state.front = const_cast<Front*>(&kEmptyFront);
+        t_state.inside = false;
+      } else if (busy) {
+        h.lock.reset();
+        h.recount();
+      }
+      h.state.store(frozen ? HeapState::kFrozen : HeapState::kActive);
       h.owner = os::thread_id();
-      active_ += busy ? 0 : 1;
+      active_ += frozen ? 0 : 1;
       continue;
     }
     h.late = false;

@@ -55,24 +55,44 @@ bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
   if (n != 0) std::copy_n(b.base + 1, n, fresh + 1);
   void** const old = b.base;
   const unsigned old_capacity = b.capacity;
-  // In an order in which a fork's child finds a smaller bin at worst.
-  bin.top = bin.limit = fresh;
+  // Capacity 0 means "no array": a fork's child that sees the bin between two arrays loses what it held.
+  b.capacity = 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   b.base = fresh;
-  b.capacity = static_cast<std::uint16_t>(capacity);
   bin.limit = fresh + capacity;
   bin.top = fresh + n;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  b.capacity = static_cast<std::uint16_t>(capacity);
   cached_capacity += std::size_t{capacity} * kClass[c].size;
   cached_capacity -= std::size_t{old_capacity} * kClass[c].size;
   if (old != nullptr) process.slots.give_back(old, ceil_order(old_capacity + 1U));
   return true;
 }
 
-bool ThreadHeap::may_grow(unsigned c) const {
+// Room for `more` bytes within what a thread's bins may hold. A bin that has far more than is asked for, from an earlier
+// phase perhaps, is emptied and starts anew.
+bool ThreadHeap::make_room(std::size_t more) {
+  const std::size_t share = std::max(kAllHeaps / std::max(1U, process.active_heaps()), kHeapFloor);
+  const std::size_t most = std::min(kHeapBytes, share);
+  while (cached_capacity + more > most) {
+    unsigned largest = 0;
+    const auto held = [this](unsigned c) { return std::size_t{bins[c].capacity} * kClass[c].size; };
+    for (unsigned c = 1; c < slab::kClasses; ++c)
+      if (held(c) > held(largest)) largest = c;
+    const unsigned first = first_capacity(kClass[largest].size);
+    if (held(largest) < 4 * more || bins[largest].capacity <= first) return false;
+    flush(largest, cached_objects(largest));
+    if (!resize_bin(largest, first)) return false;
+  }
+  return true;
+}
+
+bool ThreadHeap::grow_bin(unsigned c) {
   const std::size_t size = kClass[c].size;
   const unsigned capacity = bins[c].capacity;
-  const std::size_t share = std::max(kAllHeaps / std::max(1U, process.active_heaps()), kHeapFloor);
-  return capacity < kLargestBin && (2 * capacity + 1) * size <= kBinBytes &&
-         cached_capacity + (capacity + 1) * size <= std::min(kHeapBytes, share);
+  const unsigned wanted = capacity == 0 ? first_capacity(size) : 2U * capacity + 1;
+  return wanted <= kLargestBin && (capacity == 0 || wanted * size <= kBinBytes) &&
+         make_room((wanted - capacity) * size) && resize_bin(c, wanted);
 }
 
 // Before a refill. A bin whose last slow event was a flush is too small for the program's rhythm; one that only refills
@@ -84,10 +104,7 @@ void ThreadHeap::adapt_for_refill(unsigned c) {
   b.flushes = 0;
   if (after_flush) b.demand = 0;
   if (b.refills < 255) ++b.refills;
-  if (b.capacity == 0)
-    resize_bin(c, first_capacity(kClass[c].size));
-  else if ((after_flush || (filling && b.capacity < kRefillGrowth)) && may_grow(c))
-    resize_bin(c, 2U * b.capacity + 1);
+  if (b.capacity == 0 || after_flush || (filling && b.capacity < kRefillGrowth)) grow_bin(c);
 }
 
 void ThreadHeap::rebucket(std::uint32_t slab_index) {
@@ -193,7 +210,9 @@ void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
 }
 
 void* ThreadHeap::allocate_miss(unsigned c, bool* zeroed) {
-  os::LockGuard hold(lock);
+  // A heap that the thread has only just taken over may have objects ready; they must not be overwritten.
+  if (Bin& bin = front.bins[c]; *bin.top != nullptr) return *bin.top--;
+  OwnerGuard hold(*this);
   drain_pending();
   adapt_for_refill(c);
   BinState& b = bins[c];

@@ -2,6 +2,7 @@
 // A remote freer sets the object's bit and, as the first one, puts the slab on the owner's pending list. The owner takes
 // the list on its slow paths; when it does not come by, or is gone, a freer does it for it under the heap's lock.
 #include "heap/thread_heap_slow.h"
+#include "os/fatal.h"
 
 namespace bm::heap {
 namespace {
@@ -46,7 +47,7 @@ void ThreadHeap::drain_pending() {
     const bool freed = s.has_remote();
     const std::uint32_t holder = __atomic_load_n(&s.heap, __ATOMIC_ACQUIRE);
     if (freed && holder == index) {
-      s.merge_remote();
+      if (!s.merge_remote()) os::fatal("double free in the slab at", process.map.address(s.first));
       if (s.empty())
         release_slab(i);
       else
@@ -60,7 +61,15 @@ void ThreadHeap::drain_pending() {
 }
 
 void ThreadHeap::recount() {
-  drain_pending();
+  // The list first, by itself: counts and bucket lists mean nothing yet.
+  for (std::uint32_t i = pending.exchange(0), next; i != 0; i = next) {
+    Slab& s = process.slabs[i];
+    next = s.pending_next.load(std::memory_order_relaxed);
+    s.queued.exchange(0);
+    const std::uint32_t holder = __atomic_load_n(&s.heap, __ATOMIC_ACQUIRE);
+    if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i);
+  }
+  pending_count.store(0, std::memory_order_relaxed);
   for (auto& b : bins)
     for (auto& head : b.bucket) head = 0;
   const std::uint32_t limit = process.slabs.limit();
@@ -76,10 +85,14 @@ void ThreadHeap::recount() {
   }
   cached_capacity = 0;
   for (unsigned c = 0; c < slab::kClasses; ++c) {
-    cached_capacity += std::size_t{bins[c].capacity} * slab::kClass[c].size;
-    const std::size_t n = cached_objects(c);
     Bin& bin = front.bins[c];
-    if (bins[c].capacity == 0) continue;
+    const std::size_t n = cached_objects(c);
+    if (bins[c].capacity == 0) {  // never had an array, or was being given another
+      bin = kEmptyFront.bins[0];
+      bins[c].base = nullptr;
+      continue;
+    }
+    cached_capacity += std::size_t{bins[c].capacity} * slab::kClass[c].size;
     bin.limit = bins[c].base + bins[c].capacity;
     bin.top = bins[c].base + n;
   }

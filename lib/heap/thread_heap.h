@@ -47,6 +47,7 @@ struct ThreadState {
   Front* front;
   bool hooked;  // the exit hook is registered
   bool exited;  // ... and has run: the thread is in its last destructors
+  bool inside;  // it holds its own heap's lock
 };
 // Initial-exec: one load from the thread pointer, and 16 bytes of the static TLS reserve when loaded by dlopen.
 extern constinit thread_local ThreadState t_state __attribute__((tls_model("initial-exec")));

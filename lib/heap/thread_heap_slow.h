@@ -74,7 +74,8 @@ struct alignas(kCacheLine) ThreadHeap {
  private:
   bool resize_bin(unsigned size_class, unsigned capacity);
   void adapt_for_refill(unsigned size_class);
-  bool may_grow(unsigned size_class) const;
+  bool make_room(std::size_t more_bytes);
+  bool grow_bin(unsigned size_class);
   unsigned gather(unsigned size_class, unsigned want, void** out);
   std::uint32_t new_slab(unsigned size_class);
   void release_slab(std::uint32_t slab_index);
@@ -85,6 +86,22 @@ struct alignas(kCacheLine) ThreadHeap {
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
   void* allocate_run(unsigned size_class, unsigned want, bool* zeroed);
+};
+
+// The owner's own hold of its heap's lock. A signal handler may fork meanwhile: the child must know that it was this
+// thread, which may yet go on, and not a helper, which is gone.
+class OwnerGuard {
+ public:
+  explicit OwnerGuard(ThreadHeap& h) : hold_(h.lock) { mark(true); }
+  ~OwnerGuard() { mark(false); }
+
+ private:
+  static void mark(bool inside) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    t_state.inside = inside;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  os::LockGuard hold_;
 };
 
 void free_run_object(void* p);  // of a run class, with or without a heap

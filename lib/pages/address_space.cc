@@ -53,6 +53,7 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
     return false;
   }
   map.fast_base_ = map.section(0).base;
+  small_page_blocks_ = std::min<std::size_t>(small_page_blocks_, map.section(0).blocks);
   return true;
 }
 
@@ -107,7 +108,9 @@ bool AddressSpace::open_in(Section& s, std::size_t count) {
   if (s.blocks - s.opened < count || !commit(s, s.opened + count)) return false;
   for (std::size_t i = 0; i < count; ++i) {
     Pageblock& b = map_->block(s.first + s.opened + i);
-    b.largest_order = -1;
+    b.free.set(0, kPagesPerBlock);
+    b.free_pages = kPagesPerBlock;
+    b.largest_order = kPageblockOrder;
     b.migratetype = Migratetype::kMovable;
     b.opened = true;
   }

@@ -31,7 +31,7 @@ class AddressSpace {
   bool init(const os::Vm& vm, const AddressSpaceConfig& config, MemMap& map, FreeArea& area, std::size_t extra_bytes,
             char*& extra);
 
-  // Opens `count` adjacent blocks; `first` gets the lowest. Their free and dirty maps are clear.
+  // Opens `count` adjacent blocks; `first` gets the lowest. All their pages are free and clean.
   bool open(std::size_t count, BlockIndex& first);
   // Opens `count` blocks just at `at`, when that is the frontier of its section.
   bool open_at(BlockIndex at, std::size_t count);

@@ -120,7 +120,7 @@ bool FreeArea::summaries_consistent() const {
     for (std::size_t i = 0; i < rows_in_use_; ++i)
       if ((rows_[i].word[set] != 0) != ((summary_[i / 64].word[set] >> (i % 64) & 1) != 0)) return false;
     for (std::size_t i = 0; i < rows_for(rows_in_use_); ++i)
-      if ((summary_[i].word[set] != 0) != ((top_[i / 4096].word[set] >> (i / 64 % 64) & 1) != 0)) return false;
+      if ((summary_[i].word[set] != 0) != ((top_[i / 64].word[set] >> (i % 64) & 1) != 0)) return false;
   }
   return true;
 }

@@ -62,11 +62,16 @@ void Zone::retype(BlockIndex b, Migratetype type) {
   list(b);
 }
 
+// Blocks that the frontier has just passed: their maps say so already.
+void Zone::add_fresh(BlockIndex first, std::size_t blocks) {
+  free_pages_ += blocks << kPageblockOrder;
+  for (std::size_t k = 0; k < blocks; ++k) list(first + k);
+}
+
 bool Zone::open_fresh(Migratetype type, BlockIndex& out) {
   if (!space_->open(1, out)) return false;
-  Pageblock& d = map_->block(out);
-  d.migratetype = type;
-  free_in_block(out, 0, kPagesPerBlock);
+  add_fresh(out, 1);
+  retype(out, type);
   return true;
 }
 
@@ -110,8 +115,16 @@ void Zone::take_in_block(BlockIndex b, std::size_t first, std::size_t pages, boo
   backed_free_ -= dirty;
   used_ += pages;
   turnover_ += pages;
-  if (used_ > peak_used_) peak_used_ = used_;
+  if (used_ > peak_used_) note_peak();
   relist(b);
+}
+
+// A peak well above the one before is a new phase: what was handed out before it earns nothing.
+void Zone::note_peak() {
+  peak_used_ = used_;
+  if (used_ <= phase_used_ + phase_used_ / 4) return;
+  phase_used_ = used_;
+  turnover_ = 0;
 }
 
 void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
@@ -128,9 +141,9 @@ void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
 Pfn Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroed) {
   const std::size_t at = map_->block(b).free.best_fit(order);
   const Pfn first = first_pfn(b) + at;
-  intent_ = {first, pages};
+  intent_.declare(first, pages);
   take_in_block(b, at, pages, zeroed);
-  intent_.pages = 0;
+  intent_.done();
   return first;
 }
 
@@ -190,12 +203,12 @@ bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockInd
     if (behind == 0 || blocks - behind > s.blocks - s.opened) continue;
     const BlockIndex fresh = s.first + s.opened;
     if (!space_->open_at(fresh, blocks - behind)) continue;
-    for (std::size_t k = 0; k < blocks - behind; ++k) free_in_block(fresh + k, 0, kPagesPerBlock);
+    add_fresh(fresh, blocks - behind);
     out = start;
     return true;
   }
   if (!space_->open(blocks, out)) return false;
-  for (std::size_t k = 0; k < blocks; ++k) free_in_block(out + k, 0, kPagesPerBlock);
+  add_fresh(out, blocks);
   return true;
 }
 
@@ -209,14 +222,14 @@ bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_b
   out.first = first_pfn(first);
   out.pages = pages;
   out.zeroed = true;
-  intent_ = {out.first, pages};
+  intent_.declare(out.first, pages);
   for (std::size_t done = 0, k = 0; done < pages; ++k) {
     const std::size_t here = std::min(pages - done, kPagesPerBlock);
     retype(first + k, type);
     take_in_block(first + k, 0, here, out.zeroed);
     done += here;
   }
-  intent_.pages = 0;
+  intent_.done();
   return true;
 }
 
@@ -249,10 +262,10 @@ bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
     const BlockIndex fresh = s->first + s->opened;
     const std::size_t count = blocks_needed - s->opened;
     if (!space_->open_at(fresh, count)) return false;
-    for (std::size_t k = 0; k < count; ++k) free_in_block(fresh + k, 0, kPagesPerBlock);
+    add_fresh(fresh, count);
   }
   const Migratetype type = map_->block(first.block()).migratetype;
-  intent_ = {from, more};
+  intent_.declare(from, more);
   bool zeroed = true;
   Pfn at = from;
   for (std::size_t left = more; left != 0;) {
@@ -262,12 +275,12 @@ bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
     at = at + here;
     left -= here;
   }
-  intent_.pages = 0;
+  intent_.done();
   return true;
 }
 
 void Zone::free_range(Pfn first, std::size_t pages) {
-  intent_ = {first, pages};
+  intent_.declare(first, pages);
   used_ -= pages;
   while (pages != 0) {
     const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
@@ -275,7 +288,7 @@ void Zone::free_range(Pfn first, std::size_t pages) {
     first = first + here;
     pages -= here;
   }
-  intent_.pages = 0;
+  intent_.done();
 }
 
 void Zone::free(Pfn first, std::size_t pages) {

@@ -3,9 +3,10 @@
 // watermark state are derived, and recover() rebuilds them in a fork's child, whatever instruction the lock holder was at.
 // [ZN-1] free_pages_ is the sum of Pageblock::free_pages over opened blocks
 // [ZN-2] backed_free_ is the number of pages that are free and dirty, isolated blocks included
-// [ZN-3] intent_.pages != 0 only while lock_ is held: the run [first, first + pages) is in transition and counts as free
+// [ZN-3] intent_.pages() != 0 only while lock_ is held: that run is in transition and counts as free
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 #include "base/units.h"
@@ -61,7 +62,7 @@ class Zone {
 
   // Only in a fork's child, before any other use.
   void recover();
-  bool interrupted() const { return lock_.held(); }
+  bool interrupted() const { return lock_.held() || isolated_ != 0; }
 
   struct Counters {
     std::size_t free_pages = 0;         // in opened blocks
@@ -83,14 +84,32 @@ class Zone {
   Watermarks watermarks{};  // kDefaultWatermarks from init() on
 
  private:
-  struct Intent {
-    Pfn first;
-    std::size_t pages = 0;
+  // What a transition is about to change, whole at every instruction: a fork's child must never see half of it.
+  class Intent {
+   public:
+    void declare(Pfn first, std::size_t pages) {
+      first_ = first;
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      pages_ = pages;
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    void done() {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      pages_ = 0;
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    Pfn first() const { return first_; }
+    std::size_t pages() const { return pages_; }
+
+   private:
+    Pfn first_;
+    std::size_t pages_ = 0;
   };
 
   // All below: lock_ held.
   bool find_block(unsigned order, Migratetype type, BlockIndex& out);
   bool find_in_other_types(unsigned order, Migratetype type, BlockIndex& out);
+  void add_fresh(BlockIndex first, std::size_t blocks);
   bool open_fresh(Migratetype type, BlockIndex& out);
   void retype(BlockIndex b, Migratetype type);
   Pfn take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroed);
@@ -100,6 +119,7 @@ class Zone {
   void free_range(Pfn first, std::size_t pages);
   bool range_free(Pfn first, std::size_t pages);
   void take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
+  void note_peak();
   void free_in_block(BlockIndex b, std::size_t first, std::size_t pages);
   void list(BlockIndex b);    // into the free sets, by its maps
   void unlist(BlockIndex b);  // out of them
@@ -124,7 +144,9 @@ class Zone {
   std::size_t backed_free_ = 0;
   std::size_t used_ = 0;         // [ZN-5] handed-out pages: opened less free
   std::size_t peak_used_ = 0;    // since the last purge
-  std::size_t turnover_ = 0;     // pages handed out since the last purge, less what was spent on keeping memory
+  std::size_t phase_used_ = 0;   // the peak that began this phase
+  std::size_t turnover_ = 0;     // pages handed out in this phase since the last purge, less what keeping memory cost
+  std::size_t isolated_ = 0;     // pageblocks that are being purged, without the lock
   std::size_t dirty_whole_ = 0;  // [ZN-4] pageblocks in the set kDirtyWhole
   std::size_t purged_pages_ = 0;
   std::size_t claimed_blocks_ = 0;

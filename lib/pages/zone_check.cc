@@ -10,7 +10,7 @@ namespace bm::pages {
 // The holder of the lock exists no more. What it was doing to the maps is completed as a free: a run being handed out
 // had not been handed out, a run being freed had been given up.
 void Zone::recover() {
-  for (std::size_t left = intent_.pages, at = intent_.first.value; left != 0;) {
+  for (std::size_t left = intent_.pages(), at = intent_.first().value; left != 0;) {
     const Pfn p{static_cast<std::uint32_t>(at)};
     const std::size_t here = std::min(left, kPagesPerBlock - p.offset());
     map_->block(p.block()).free.set(p.offset(), here);
@@ -18,11 +18,12 @@ void Zone::recover() {
     at += here;
     left -= here;
   }
-  intent_.pages = 0;
+  intent_.done();
   area_->clear_all();
   free_pages_ = 0;
   backed_free_ = 0;
   dirty_whole_ = 0;
+  isolated_ = 0;
   turnover_ = 0;
   for_each_opened([this](BlockIndex b, Pageblock& d) {
     d.isolated = false;
@@ -33,7 +34,7 @@ void Zone::recover() {
       backed_free_ += std::size_t(popcount(d.free.word[i] & d.dirty.word[i]));
     list(b);
   });
-  used_ = peak_used_ = (space_->opened_blocks() << kPageblockOrder) - free_pages_;
+  used_ = peak_used_ = phase_used_ = (space_->opened_blocks() << kPageblockOrder) - free_pages_;
   lock_.reset();
 }
 
@@ -99,7 +100,7 @@ int Zone::validate(int fd) {
   });
   check(free_sum == free_pages_, "ZN-1", BlockIndex{});
   check(backed_sum == backed_free_, "ZN-2", BlockIndex{});
-  check(intent_.pages == 0, "ZN-3", BlockIndex{});
+  check(intent_.pages() == 0, "ZN-3", BlockIndex{});
   check(dirty_whole == dirty_whole_, "ZN-4", BlockIndex{});
   check(used_ == (space_->opened_blocks() << kPageblockOrder) - free_sum, "ZN-5", BlockIndex{});
   check(area_->summaries_consistent(), "FA-3", BlockIndex{});

@@ -14,7 +14,7 @@ constexpr std::size_t kBlocksPerPurge = 32;  // adjacent blocks in one call: bou
 
 }  // namespace
 
-// A program that has handed the same memory out several times over since the last purge is likely to want it again at
+// A program that has handed the same memory out several times over since its peak or the last purge is likely to want it again at
 // once: it earns the right to keep up to its peak, and spends it by freeing above the mark without taking anew.
 void Zone::balance(std::size_t freed_pages) {
   if (dirty_whole_ <= watermarks.high >> kPageblockOrder) return;
@@ -23,7 +23,7 @@ void Zone::balance(std::size_t freed_pages) {
     return;
   }
   turnover_ = 0;
-  peak_used_ = used_;
+  peak_used_ = phase_used_ = used_;
   std::size_t purged = 0;
   while (dirty_whole_ > watermarks.low >> kPageblockOrder && purge_one_run(purged)) {
   }
@@ -42,9 +42,11 @@ bool Zone::purge_one_run(std::size_t& purged) {
     unlist(start + k);
     map_->block(start + k).isolated = true;
   }
+  isolated_ += count;
   lock_.unlock();
   const bool done = vm_->purge(map_->address(first_pfn(start)), count << kPageblockShift);
   lock_.lock();
+  isolated_ -= count;
   for (std::size_t k = 0; k < count; ++k) {
     Pageblock& d = map_->block(start + k);
     if (done) {
@@ -65,6 +67,7 @@ std::size_t Zone::purge_holes() {
   std::size_t purged = 0;
   for_each_opened([&](BlockIndex b, Pageblock& d) {
     if (!space_->on_small_pages(b) || d.isolated || d.free_pages == 0) return;
+    unlist(b);
     for (std::size_t page = 0; page < kPagesPerBlock;) {
       std::size_t n = 0;
       while (page + n < kPagesPerBlock && d.free.any(page + n, 1) && d.dirty.any(page + n, 1)) ++n;
@@ -75,6 +78,7 @@ std::size_t Zone::purge_holes() {
       }
       page += n + 1;
     }
+    list(b);
   });
   purged_pages_ += purged;
   return purged;

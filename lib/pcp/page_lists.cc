@@ -45,7 +45,9 @@ void PageLists::free(pages::Zone& zone, unsigned order, pages::Migratetype type,
     list.count = static_cast<std::uint32_t>(kHigh[order] - batch);
     zone.free_batch(std::size_t{1} << order, out, batch);
   }
-  list.block[list.count++] = first;
+  list.block[list.count] = first;
+  std::atomic_signal_fence(std::memory_order_release);
+  ++list.count;
 }
 
 void PageLists::drain(pages::Zone& zone) {

@@ -52,10 +52,10 @@ struct alignas(kCacheLine) Slab {
     free_count = static_cast<std::uint16_t>(n);
   }
   bool is_free(unsigned i) const { return (free[i / 64] >> (i % 64) & 1) != 0; }
-  // False: it was free already.
+  // False: it was free already, perhaps by another thread.
   bool put(unsigned i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
-    if ((free[i / 64] & bit) != 0) return false;
+    if (((free[i / 64] | remote[i / 64].load(std::memory_order_relaxed)) & bit) != 0) return false;
     free[i / 64] |= bit;
     ++free_count;
     return true;
@@ -69,13 +69,17 @@ struct alignas(kCacheLine) Slab {
   // A remote freer sets the bit, then looks at `queued`; the owner clears `queued`, then looks at the bits. All four are
   // sequentially consistent, so that a freed object is never overlooked.
   // Takes over what other threads have freed.
-  void merge_remote() {
+  // False: an object was free already.
+  bool merge_remote() {
+    bool sound = true;
     for (unsigned w = 0; w < kMapWords; ++w) {
       if (remote[w].load() == 0) continue;
       const std::uint64_t r = remote[w].exchange(0);
+      sound = sound && (free[w] & r) == 0;
       free[w] |= r;
       free_count = static_cast<std::uint16_t>(free_count + popcount(r));
     }
+    return sound;
   }
   bool has_remote() const {
     for (const auto& w : remote)

@@ -35,7 +35,10 @@ TEST_CASE("numbers come out as printf writes them", "[text]") {
 }
 
 TEST_CASE("parts are strung together", "[text]") {
-  CHECK(text([](Text& t) { t << "a" << std::uint64_t{7} << "" << "b"; }) == "a7b");
+  CHECK(text([](Text& t) {
+          t << "a" << std::uint64_t{7} << ""
+            << "b";
+        }) == "a7b");
 }
 
 TEST_CASE("overlong text is cut and the buffer never overrun", "[text]") {

@@ -12,10 +12,14 @@ static_assert(!std::is_convertible_v<Pfn, BlockIndex> && !std::is_convertible_v<
 static_assert(!std::is_convertible_v<std::uint32_t, Pfn> && !std::is_convertible_v<Pfn, std::uint32_t>);
 static_assert(!std::is_convertible_v<std::uint32_t, BlockIndex> && !std::is_convertible_v<BlockIndex, std::uint32_t>);
 template <class A, class B>
-concept Comparable = requires(A a, B b) { a < b; };
+concept Comparable = requires(A a, B b) {
+  a < b;
+};
 static_assert(Comparable<Pfn, Pfn> && !Comparable<Pfn, BlockIndex> && !Comparable<Pfn, std::uint32_t>);
 template <class A, class B>
-concept Addable = requires(A a, B b) { a + b; };
+concept Addable = requires(A a, B b) {
+  a + b;
+};
 static_assert(Addable<Pfn, std::size_t> && !Addable<Pfn, Pfn> && !Addable<Pfn, BlockIndex>);
 
 TEST_CASE("a page knows its pageblock and its offset there", "[units]") {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/heap/check_heap.h"
 #include "tests/heap/churn.h"
 #include "tests/heap/threads.h"
 
@@ -28,9 +29,11 @@ class Storm {
       threads_.emplace_back([this, i] {
         setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10);  // children come first
         Random random(i + 1);
-        while (!stop_)
+        table.churn(random, 14);
+        for (++running_; !stop_;)
           if (!table.churn(random, random.one_in(200) ? 22 : 14)) damaged = true;
       });
+    while (running_ != threads) std::this_thread::yield();  // each has its heap
   }
   ~Storm() {
     stop_ = true;
@@ -42,6 +45,7 @@ class Storm {
 
  private:
   std::atomic<bool> stop_{false};
+  std::atomic<unsigned> running_{0};
   std::vector<std::thread> threads_;
 };
 
@@ -102,6 +106,69 @@ TEST_CASE("threads of a child adopt the heaps of those that vanished", "[heap][f
     INFO(e.text << " signal " << e.signal);
     REQUIRE(e.ok);
   }
+}
+
+TEST_CASE("an orphan is recounted by its maps, wherever its owner stopped", "[heap][fork]") {
+  constexpr std::size_t kSize = 2048;
+  const unsigned c = slab::class_of(kSize);
+  Worker owner;
+  BlockHead* all[16];
+  heap::ThreadHeap* h = nullptr;
+  owner.run([&] {
+    flush_own();
+    for (auto& b : all) b = new_block(kSize, 1);
+    h = heap::current_heap();
+  });
+  const std::size_t slabs = slabs_of(*h, c);
+  const Ending e = in_child([&] {
+    heap::process.settle_fork();
+    BM_CHILD_REQUIRE(h->state.load() == heap::HeapState::kOrphan);
+    // the owner had taken objects out of the maps, but not out of the counts; others freed some meanwhile
+    for (std::uint32_t i = 1; i < heap::process.slabs.limit(); ++i) {
+      slab::Slab& s = heap::process.slabs[i];
+      if (s.heap == h->index && s.size_class == c) s.free_count = static_cast<std::uint16_t>(s.size_info().objects - 1);
+    }
+    for (int i = 0; i < 16; i += 5) BM_CHILD_REQUIRE(delete_block(all[i]));
+    BM_CHILD_REQUIRE(heap::validate() == 0);  // recounts
+    BM_CHILD_REQUIRE(slabs_of(*h, c) == slabs);
+    BM_CHILD_REQUIRE(visit_every_class());
+    for (int i = 0; i < 16; ++i)
+      if (i % 5 != 0) BM_CHILD_REQUIRE(delete_block(all[i]));
+    return heap::validate() == 0;
+  });
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
+  for (BlockHead* const b : all) delete_block(b);
+}
+
+TEST_CASE("no pageblock stays isolated in a child because another thread was giving it back", "[heap][fork]") {
+  std::atomic<bool> stop{false};
+  std::thread purger([&] {
+    while (!stop) {
+      auto* const p = static_cast<char*>(allocate(24 * kMiB));
+      for (std::size_t i = 0; i < 24 * kMiB; i += kPageblockSize) p[i] = 1;
+      deallocate(p);
+      heap::trim(0);
+    }
+  });
+  int failed = 0;
+  std::string text;
+  for (int k = 0; k < 200; ++k) {
+    const Ending e = in_child([] {
+      heap::process.settle_fork();
+      unsigned isolated = 0;
+      const pages::Section& s = heap::process.map.section(0);
+      for (std::uint32_t b = 0; b < s.opened; ++b) isolated += heap::process.map.block(s.first + b).isolated ? 1 : 0;
+      if (isolated != 0) std::fprintf(stderr, "%u pageblocks are isolated for ever\n", isolated);
+      return isolated == 0;
+    });
+    failed += e.ok ? 0 : 1;
+    text += e.text;
+  }
+  stop = true;
+  purger.join();
+  INFO(text);
+  CHECK(failed == 0);
 }
 
 TEST_CASE("children of children keep working", "[heap][fork]") {

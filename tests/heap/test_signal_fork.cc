@@ -11,6 +11,7 @@
 #include <atomic>
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "support/single_step.h"
 #include "tests/heap/churn.h"
@@ -74,7 +75,6 @@ void check_piece(const char* name, const std::function<void()>& prepare, const s
     for (int k = 0; k < 1000; ++k) blocks.churn(random, 12);
     prepare();
     const Tally tally = fork_while(piece, way, every);
-    std::printf("%s %d children\n",name,tally.children);
     INFO(name << (way == Way::kWorkInHandler ? ", child works in the handler" : ", child returns from the handler"));
     CHECK(tally.children > 20);
     CHECK(tally.failed == 0);
@@ -90,7 +90,12 @@ void* kept[2000];
 TEST_CASE("forks at any instruction of a refill with a new slab", "[heap][fork][signal]") {
   if (!kCanSingleStep) return;
   check_piece(
-      "refill", [] { flush_own(); }, [] { kept[0] = allocate(3584); }, 17);
+      "refill",
+      [] {
+        deallocate(std::exchange(kept[0], nullptr));
+        flush_own();
+      },
+      [] { kept[0] = allocate(3584); }, 17);
   deallocate(kept[0]);
 }
 
@@ -135,7 +140,39 @@ TEST_CASE("forks at any instruction of a free into another thread's heap", "[hea
       [] {
         for (int i = 0; i < 70; ++i) deallocate(kept[i]);
       },
-      397);
+      997);
+}
+
+TEST_CASE("forks at any instruction of a free: no block in use is in a bin", "[heap][fork][signal]") {
+  if (!kCanSingleStep) return;
+  // Each time the slot that the free fills still holds the pointer that was popped from it: a block in use.
+  for (const std::size_t bytes : {48ul, 300'000ul})
+    for (const bool other_threads : {false, true}) {
+      void* freed = nullptr;
+      std::thread([&] { freed = allocate(bytes); }).join();
+      if (!other_threads) {
+        deallocate(freed);
+        flush_own();
+        freed = allocate(bytes);
+      }
+      BlockHead* live[12];
+      for (auto& b : live) b = new_block(bytes, 7);
+      Tally tally;
+      single_step([&] { deallocate(freed); },
+                  [&] {
+                    const pid_t pid = fork();
+                    if (pid != 0) return wait_for(pid, tally);
+                    prepare_child();
+                    bool ok = true;
+                    for (int k = 0; k < 4; ++k) ok &= new_block(bytes, 9) != nullptr;
+                    for (const BlockHead* const b : live) ok &= b->seed == 7;
+                    _exit(ok ? 0 : 1);
+                  });
+      INFO(bytes << (other_threads ? ", another thread's" : ", own"));
+      CHECK(tally.children > 5);
+      CHECK(tally.failed == 0);
+      for (BlockHead* const b : live) CHECK(delete_block(b));
+    }
 }
 
 namespace {

@@ -27,9 +27,7 @@ bool writable(void* p) {
   return ok;
 }
 
-bool all_zero(const char* p, std::size_t bytes) {
-  return p[0] == 0 && std::memcmp(p, p + 1, bytes - 1) == 0;
-}
+bool all_zero(const char* p, std::size_t bytes) { return p[0] == 0 && std::memcmp(p, p + 1, bytes - 1) == 0; }
 
 TEST_CASE("reservations are aligned and unreadable until committed, then zero", "[linux_vm]") {
   for (const std::size_t alignment : {kPageSize, kPageblockSize, 64 * kMiB}) {

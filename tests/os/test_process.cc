@@ -20,7 +20,8 @@ using Claim = ForkSentinel::Claim;
 
 struct Page {
   explicit Page(int fd = -1)
-      : at(mmap(nullptr, granule(), PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE, fd, 0)) {}
+      : at(mmap(nullptr, granule(), PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE, fd,
+                0)) {}
   ~Page() { munmap(at, granule()); }
   void* at;
 };

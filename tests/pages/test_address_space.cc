@@ -15,7 +15,9 @@ using test::VmCall;
 using test::VmOp;
 
 struct Fixture {
-  explicit Fixture(const AddressSpaceConfig& config) { ready = space.init(FakeVm::table, config, map, area, 100, extra); }
+  explicit Fixture(const AddressSpaceConfig& config) {
+    ready = space.init(FakeVm::table, config, map, area, 100, extra);
+  }
   void check_invariants() {
     for (unsigned i = 0; i < map.section_count(); ++i) {
       const Section& s = map.section(i);
@@ -60,7 +62,7 @@ TEST_CASE("the frontier moves up block by block; commits run ahead of it", "[add
     REQUIRE(f.space.open(1, got));
     REQUIRE(got.value == b);
     const Pageblock& d = f.map.block(got);
-    REQUIRE((d.opened && d.largest_order == -1 && d.free.count() == 0 && d.dirty.count() == 0));
+    REQUIRE((d.opened && d.whole_free() && d.free.count() == kPagesPerBlock && d.dirty.count() == 0));
   }
   CHECK(f.space.opened_blocks() == 128);
   f.check_invariants();
@@ -96,7 +98,7 @@ TEST_CASE("a section that runs out is followed by others, with a gap that is nev
   CHECK(f.map.section_count() == 3);
   REQUIRE(f.space.open(20, got));  // longer than a section is wished for
   CHECK(got.value == 27);
-  REQUIRE(f.space.open(4, got));   // fills what is left below
+  REQUIRE(f.space.open(4, got));  // fills what is left below
   CHECK(got.value == 22);
   CHECK(f.space.opened_blocks() == 8 + 8 + 8 + 20);
   CHECK(f.map.section_of({8}) == nullptr);
@@ -171,7 +173,7 @@ TEST_CASE("a refused commit opens nothing, and no section is added for it", "[ad
   BlockIndex got;
   REQUIRE(f.space.open(1, got));
   const std::size_t committed = f.space.committed_blocks();
-  f.vm.refuse = [](const VmCall&) { return true; };
+  f.vm.refuse = [](const VmCall& c) { return c.op == VmOp::kCommit; };
   REQUIRE(f.space.open(committed - 1, got));  // what is committed already needs no one
   CHECK_FALSE(f.space.open(1, got));
   CHECK_FALSE(f.space.open_at({static_cast<std::uint32_t>(committed)}, 1));

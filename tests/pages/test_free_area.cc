@@ -41,7 +41,8 @@ void compare_with_std_set(std::size_t blocks, unsigned set, int rounds, Random& 
   const auto draw = [&]() -> std::uint32_t {
     const std::size_t edges[] = {0, 64, 4096, 64 * 4096, blocks / 2, blocks};
     const std::size_t edge = std::min(edges[random.below(6)], blocks);
-    const std::size_t n = random.one_in(3) ? random.below(blocks) : edge + random.below(80) - std::min<std::size_t>(edge, 40);
+    const std::size_t n =
+        random.one_in(3) ? random.below(blocks) : edge + random.below(80) - std::min<std::size_t>(edge, 40);
     return static_cast<std::uint32_t>(std::min(n, blocks - 1));
   };
   for (int round = 0; round < rounds; ++round) {

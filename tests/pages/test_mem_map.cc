@@ -78,6 +78,9 @@ TEST_CASE("the fast look-up covers the committed part of the first section, noth
   CHECK(f.z.map.fast_index(nullptr) >= f.z.map.fast_pages());
   for (unsigned i = 1; i < 3; ++i)
     CHECK(f.z.map.fast_index(reinterpret_cast<void*>(f.z.map.section(i).base)) >= f.z.map.fast_pages());
+  BlockIndex more;
+  REQUIRE(f.z.space.open(30, more));  // a section larger than the first
+  CHECK(f.z.map.fast_pages() == s.committed * kPagesPerBlock);
   f.z.map.set_entry({5}, 4711);
   CHECK(f.z.map.entry_at(5) == 4711);
 }

@@ -25,7 +25,8 @@ TEST_CASE("what is ensured is committed, zero, and stays where it is", "[meta_ar
   CHECK(f.array.capacity() == kReserved / 8);
   CHECK(f.array.committed() == 0);
   std::size_t ensured = 0;
-  for (const std::size_t n : {std::size_t{1}, std::size_t{8192}, std::size_t{8193}, std::size_t{50000}, kReserved / 8}) {
+  for (const std::size_t n :
+       {std::size_t{1}, std::size_t{8192}, std::size_t{8193}, std::size_t{50000}, kReserved / 8}) {
     REQUIRE(f.array.ensure_count(n));
     CHECK(f.vm.committed(f.array.data(), n * 8));
     for (std::size_t i = ensured; i < n; ++i) REQUIRE(f.array[i] == 0);
@@ -49,6 +50,7 @@ TEST_CASE("beyond the reservation: refused, nothing asked", "[meta_array]") {
   const std::size_t before = f.vm.asked();
   CHECK_FALSE(f.array.ensure_count(f.array.capacity() + 1));
   CHECK_FALSE(f.array.ensure_count(SIZE_MAX / 4));
+  CHECK_FALSE(f.array.ensure(kReserved + 1));
   CHECK(f.vm.asked() == before);
   CHECK(f.array.ensure_count(f.array.capacity()));
 }

@@ -49,8 +49,7 @@ TEST_CASE("no run crosses sections", "[zone_blocks]") {
   z.alloc(5 * kBlock);
   const Run run = z.alloc(6 * kBlock);  // three are left in the first section
   CHECK(run.first.block() == BlockIndex{9});
-  for (std::size_t i = 1; i < 6; ++i)
-    CHECK(z.at(run.first + i * kBlock) == z.at(run.first) + i * kPageblockSize);
+  for (std::size_t i = 1; i < 6; ++i) CHECK(z.at(run.first + i * kBlock) == z.at(run.first) + i * kPageblockSize);
   CHECK(z.alloc(3 * kBlock).first.block() == BlockIndex{5});
   z.free(run);
   CHECK(z.alloc(20 * kBlock).first.block() == BlockIndex{18});
@@ -92,6 +91,17 @@ TEST_CASE("extend takes free pages behind a run, over pageblocks and the frontie
   CHECK(z.zone.counters().free_pages == kBlock - 7);
   z.zone.free(run.first, 3 * kBlock + 7);  // shrinking is freeing the end
   CHECK(z.everything_free());
+}
+
+TEST_CASE("extend takes whole-free pageblocks over, and only those", "[zone_blocks]") {
+  FakeVm vm;
+  Fixture z;
+  const Run run = z.alloc(kBlock, kUnmovable), whole = z.alloc(kBlock, kMovable), part = z.alloc(kBlock, kMovable);
+  z.free(whole);
+  z.zone.free(part.first, 100);
+  CHECK(z.zone.extend(run.first, kBlock, 2 * kBlock + 100));
+  CHECK(z.block(1).migratetype == kUnmovable);
+  CHECK(z.block(2).migratetype == kMovable);
 }
 
 TEST_CASE("extend is refused when a page behind is in use, and takes nothing then", "[zone_blocks]") {

@@ -79,7 +79,8 @@ TEST_CASE("movable claims for order 4 and above, and steals the smallest below",
   CHECK(z.zone.counters().claimed_blocks == 1);
 }
 
-TEST_CASE("a pageblock less than half free is not claimed: the smallest block that suffices is stolen", "[zone_fallback]") {
+TEST_CASE("a pageblock less than half free is not claimed: the smallest block that suffices is stolen",
+          "[zone_fallback]") {
   NoMoreSections vm;
   Fixture z;
   z.alloc(300, kMovable);

@@ -128,6 +128,31 @@ TEST_CASE("watermarks: above high, free memory goes back until low", "[zone_purg
   CHECK(z.zone.counters().backed_free_pages == 2 * kBlock);
 }
 
+TEST_CASE("who has taken the same memory several times over keeps it once", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks = {2 * kBlock, 4 * kBlock};
+  const Run run = z.used(6 * kBlock);
+  for (int i = 0; i < 30; ++i) {
+    z.zone.free(run.first + 5 * kBlock, kBlock);
+    REQUIRE(z.used(kBlock).first == run.first + 5 * kBlock);
+  }
+  z.free(run);
+  CHECK(z.zone.counters().backed_free_pages == 6 * kBlock);
+  CHECK(vm.count(VmOp::kPurge) == 0);
+  z.free(z.used(6 * kBlock));  // that was spent
+  CHECK(z.zone.counters().backed_free_pages <= 2 * kBlock);
+}
+
+TEST_CASE("a new peak well above the last earns nothing by what came before", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks = {2 * kBlock, 4 * kBlock};
+  for (int i = 0; i < 30; ++i) z.free(z.used(kBlock));
+  z.free(z.used(6 * kBlock));
+  CHECK(z.zone.counters().backed_free_pages <= 2 * kBlock);
+}
+
 TEST_CASE("watermarks and a failing purge: free succeeds all the same", "[zone_purge]") {
   FakeVm vm;
   Fixture z;

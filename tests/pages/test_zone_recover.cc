@@ -27,9 +27,15 @@ bool complain(const char* what, std::size_t n) {
   return false;
 }
 
-// As the heap does it in a child; then all pages must be there, but for those of `lost_at_most`: of the call that was
-// interrupted. `held` are the runs whose owner went on to live.
-bool recovers(ZoneFixture& z, const std::vector<Held>& held, std::size_t lost_at_most) {
+// Runs that the interrupted call had not yet taken back or had just given out: lost in whole or not at all.
+struct Lost {
+  std::size_t run;  // pages
+  std::size_t at_most = 1;
+};
+
+// Recovers as the heap does it in a child; then all pages must be there, but for those that may be lost. `held` are the
+// runs whose owners live on.
+bool recovers(ZoneFixture& z, const std::vector<Held>& held, Lost may_lose) {
   if (z.zone.interrupted()) z.zone.recover();
   if (const int broken = z.zone.validate(2); broken != 0) return complain("invariants broken", std::size_t(broken));
   std::size_t held_pages = 0;
@@ -41,7 +47,7 @@ bool recovers(ZoneFixture& z, const std::vector<Held>& held, std::size_t lost_at
   }
   const auto before = z.zone.counters();
   const std::size_t lost = before.opened_pages - before.free_pages - held_pages;
-  if (lost > lost_at_most) return complain("pages lost", lost);
+  if (lost > may_lose.run * may_lose.at_most || lost % may_lose.run != 0) return complain("pages lost", lost);
   Run run;
   for (const std::size_t n : {std::size_t{1}, std::size_t{30}, kBlock, 2 * kBlock + 1}) {
     if (!z.zone.alloc(n, kUnmovable, run)) return complain("cannot alloc", n);
@@ -69,7 +75,7 @@ std::vector<char> state(const ZoneFixture& z) {
 }
 
 // Forks after each instruction of `operation` that changed the state.
-void interrupt_everywhere(ZoneFixture& z, const std::vector<Held>& held, std::size_t lost_at_most,
+void interrupt_everywhere(ZoneFixture& z, const std::vector<Held>& held, Lost may_lose,
                           const std::function<void()>& operation) {
   std::vector<char> last;
   std::size_t forks = 0, failures = 0;
@@ -79,10 +85,11 @@ void interrupt_everywhere(ZoneFixture& z, const std::vector<Held>& held, std::si
     if (now == last) return;
     last = std::move(now);
     ++forks;
-    const Ending e = in_child([&] { return recovers(z, held, lost_at_most); }, [] { return _Fork(); });
+    const Ending e = in_child([&] { return recovers(z, held, may_lose); }, [] { return _Fork(); });
     if (e.ok) return;
     ++failures;
-    text += "fork " + std::to_string(forks) + ", signal " + std::to_string(e.signal) + ": " + e.text.substr(0, 60) + "\n";
+    text +=
+        "fork " + std::to_string(forks) + ", signal " + std::to_string(e.signal) + ": " + e.text.substr(0, 60) + "\n";
   });
   INFO(text);
   CAPTURE(steps, forks);
@@ -107,21 +114,21 @@ TEST_CASE("interrupted anywhere: alloc and free inside a pageblock", "[zone_reco
   Fixture z;
   const auto held = z.hold({1, 5, 64});
   Run run;
-  interrupt_everywhere(z, held, 7, [&] { z.zone.alloc(7, kMovable, run); });
-  interrupt_everywhere(z, held, 7, [&] { z.zone.free(run.first, 7); });
+  interrupt_everywhere(z, held, {7}, [&] { z.zone.alloc(7, kMovable, run); });
+  interrupt_everywhere(z, held, {7}, [&] { z.zone.free(run.first, 7); });
 }
 
 TEST_CASE("interrupted anywhere: alloc that opens a fresh pageblock", "[zone_recover]") {
   Fixture z;
   const auto held = z.hold({kBlock});
   Run run;
-  interrupt_everywhere(z, held, 7, [&] { z.zone.alloc(7, kMovable, run); });
+  interrupt_everywhere(z, held, {7}, [&] { z.zone.alloc(7, kMovable, run); });
 }
 
 TEST_CASE("interrupted anywhere: the first alloc of all", "[zone_recover]") {
   Fixture z;
   Run run;
-  interrupt_everywhere(z, {}, 7, [&] { z.zone.alloc(7, kMovable, run); });
+  interrupt_everywhere(z, {}, {7}, [&] { z.zone.alloc(7, kMovable, run); });
 }
 
 TEST_CASE("interrupted anywhere: alloc and free over pageblocks", "[zone_recover]") {
@@ -129,22 +136,22 @@ TEST_CASE("interrupted anywhere: alloc and free over pageblocks", "[zone_recover
   const auto held = z.hold({10});
   z.free(z.alloc(3 * kBlock));
   Run run;
-  interrupt_everywhere(z, held, 2 * kBlock + 9, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
-  interrupt_everywhere(z, held, 2 * kBlock + 9, [&] { z.zone.free(run.first, 2 * kBlock + 9); });
+  interrupt_everywhere(z, held, {2 * kBlock + 9}, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
+  interrupt_everywhere(z, held, {2 * kBlock + 9}, [&] { z.zone.free(run.first, 2 * kBlock + 9); });
 }
 
 TEST_CASE("interrupted anywhere: alloc over fresh pageblocks", "[zone_recover]") {
   Fixture z;
   const auto held = z.hold({10});
   Run run;
-  interrupt_everywhere(z, held, 2 * kBlock + 9, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
+  interrupt_everywhere(z, held, {2 * kBlock + 9}, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
 }
 
 TEST_CASE("interrupted anywhere: extend, over the frontier", "[zone_recover]") {
   Fixture z;
   const auto held = z.hold({10});
-  interrupt_everywhere(z, held, 20, [&] { z.zone.extend(held[0].first, 10, 30); });
-  interrupt_everywhere(z, {{held[0].first, 30}}, kBlock, [&] { z.zone.extend(held[0].first, 30, 30 + kBlock); });
+  interrupt_everywhere(z, held, {20}, [&] { z.zone.extend(held[0].first, 10, 30); });
+  interrupt_everywhere(z, {{held[0].first, 30}}, {kBlock}, [&] { z.zone.extend(held[0].first, 30, 30 + kBlock); });
 }
 
 TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone_recover]") {
@@ -152,16 +159,16 @@ TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone
   const auto held = z.hold({kBlock, kBlock});
   z.free(z.alloc(kBlock));
   Run run;
-  interrupt_everywhere(z, held, 2, [&] { z.zone.alloc(2, kReclaimable, run); });
+  interrupt_everywhere(z, held, {2}, [&] { z.zone.alloc(2, kReclaimable, run); });
 }
 
 TEST_CASE("interrupted anywhere: batches lose what they had in hand, at most", "[zone_recover]") {
   Fixture z;
   const auto held = z.hold({3});
   Run run[4];
-  interrupt_everywhere(z, held, 8, [&] { z.zone.alloc_batch(2, kMovable, 4, run); });
+  interrupt_everywhere(z, held, {2, 4}, [&] { z.zone.alloc_batch(2, kMovable, 4, run); });
   const Pfn first[] = {run[0].first, run[1].first, run[2].first, run[3].first};
-  interrupt_everywhere(z, held, 8, [&] { z.zone.free_batch(2, first, 4); });
+  interrupt_everywhere(z, held, {2, 4}, [&] { z.zone.free_batch(2, first, 4); });
 }
 
 TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone_recover]") {
@@ -170,14 +177,14 @@ TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone
   z.free(z.alloc(2 * kBlock));
   z.zone.free(held[0].first + 10, 5);
   const std::vector<Held> rest = {{held[0].first, 10}, {held[0].first + 15, 25}};
-  interrupt_everywhere(z, rest, 0, [&] { z.zone.purge(0, true); });
+  interrupt_everywhere(z, rest, {1, 0}, [&] { z.zone.purge(0, true); });
 }
 
 TEST_CASE("interrupted anywhere: a free beyond the watermark", "[zone_recover]") {
   Fixture z;
   z.zone.watermarks = {0, 0};
   const auto held = z.hold({kBlock, kBlock});
-  interrupt_everywhere(z, {held[0]}, kBlock, [&] { z.zone.free(held[1].first, kBlock); });
+  interrupt_everywhere(z, {held[0]}, {kBlock}, [&] { z.zone.free(held[1].first, kBlock); });
 }
 
 // The same from outside: another thread's instruction, by a raw clone.
@@ -203,7 +210,7 @@ TEST_CASE("forked at random times while another thread allocates and frees", "[z
   Random random(1);
   for (int i = 0; i < 300; ++i) {
     usleep(static_cast<useconds_t>(random.below(200)));
-    const Ending e = in_child([&] { return recovers(z, held, 1503); }, fork_by_clone);
+    const Ending e = in_child([&] { return recovers(z, held, {1, 1503}); }, fork_by_clone);
     if (!e.ok) ++failures, text += "signal " + std::to_string(e.signal) + ": " + e.text;
   }
   stop = true;

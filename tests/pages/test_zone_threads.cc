@@ -26,7 +26,8 @@ TEST_CASE("two threads churn, a third purges and validates", "[zone_threads]") {
     Random random(id);
     std::vector<Mine> mine;
     const auto each_page = [&](const Run& run, auto f) {
-      for (std::size_t i = 0; i < run.pages; ++i) f(*reinterpret_cast<std::uint64_t*>(z.at(run.first + i) + 8 * (i % 512)));
+      for (std::size_t i = 0; i < run.pages; ++i)
+        f(*reinterpret_cast<std::uint64_t*>(z.at(run.first + i) + 8 * (i % 512)));
     };
     for (std::uint64_t n = 1; n <= 30000; ++n) {
       if (mine.size() < 40 || (mine.size() < 120 && random.one_in(2))) {

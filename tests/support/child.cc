@@ -30,7 +30,8 @@ Ending in_child(const std::function<bool()>& piece, const Fork& fork_by, unsigne
   close(ends[1]);
   Ending ending;
   char buffer[512];
-  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) ending.text.append(buffer, static_cast<std::size_t>(n));
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;)
+    ending.text.append(buffer, static_cast<std::size_t>(n));
   close(ends[0]);
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);

@@ -36,13 +36,13 @@ class FakeVm {
   // Asked, with no lock held, before every call that may say no; also the place to look at the caller meanwhile.
   std::function<bool(const VmCall&)> refuse;
 
-  std::vector<VmCall> calls() const;          // those that were granted
-  std::size_t count(VmOp) const;              // of them
+  std::vector<VmCall> calls() const;            // those that were granted
+  std::size_t count(VmOp) const;                // of them
   std::size_t asked() const { return asked_; }  // calls that might have been refused
   bool committed(const void* start, std::size_t bytes) const;
   bool hugepages_wished(const void* at) const;  // what the last advice about this address was; false: none
-  std::size_t areas() const;                  // reservations and mappings not released
-  std::vector<std::string> take_broken();     // what callers did wrong so far
+  std::size_t areas() const;                    // reservations and mappings not released
+  std::vector<std::string> take_broken();       // what callers did wrong so far
 
  private:
   friend struct FakeVmTable;

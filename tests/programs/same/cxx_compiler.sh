@@ -1,6 +1,6 @@
 # cxx_compiler.sh: g++ compiles a large generated file; the object file and the program's answer are compared.
 # runs: g++ cc1plus as ld
-# limit: 400
+# limit: 120 400
 functions=$([[ $SIZE == smoke ]] && echo 10 || echo 80)
 {
     printf '#include <%s>\n' algorithm functional iostream map memory regex string unordered_map variant vector

@@ -1,6 +1,6 @@
 # git.sh: a history is written, repacked with threads, cloned, merged, searched and checked; every hash must come out alike.
 # runs: git
-# limit: 300
+# limit: 60 300
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_AUTHOR_DATE='2024-01-01T00:00:00Z'
 export GIT_COMMITTER_NAME=c GIT_COMMITTER_EMAIL=c@example.org GIT_COMMITTER_DATE='2024-01-01T00:00:00Z'

@@ -1,6 +1,6 @@
 # node.sh: nodejs with worker threads: buffers passed between them, JSON, compression and hashing, results compared.
 # runs: node
-# limit: 240
+# limit: 60 240
 export ROUNDS=$([[ $SIZE == smoke ]] && echo 150 || echo 2500)
 cat >work.js <<'JS'
 const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');

@@ -1,6 +1,6 @@
 # postgresql.sh: initdb, then pgbench with several clients and a fixed seed; the sums in the tables are compared.
 # runs: initdb postgres pgbench psql
-# limit: 300
+# limit: 100 300
 PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 transactions=$([[ $SIZE == smoke ]] && echo 100 || echo 3000)
 # initdb refuses to run as root.

@@ -1,6 +1,6 @@
 # redis.sh: redis-server under its own benchmark, then a known data set, saved by a forked child and read back.
 # runs: redis-server redis-benchmark redis-cli
-# limit: 240
+# limit: 120 240
 requests=$([[ $SIZE == smoke ]] && echo 5000 || echo 100000)
 cli() { redis-cli -s "$PWD/socket" "$@"; }
 

@@ -1,6 +1,6 @@
 // cross_free.c: blocks are born in one thread, grown in another, freed in a third, their contents checked at each step.
 // The live set is bounded by the rings, so the resident set must be too: remote frees have to come home.
-// limit: 300
+// limit: 60 300
 // run: pairs 300000 10000000
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -4,7 +4,7 @@
 // frees the rest. Modes: fork(); _Fork(), which skips atfork handlers; the raw clone system call, which nobody sees; from a
 // signal handler that interrupted a churning thread, most likely in malloc or free; fork() against threads that hold stdio's
 // locks while they wait for malloc (getline) or hold the list of files while they wait for those (fflush(NULL)).
-// limit: 900
+// limit: 200 1500
 // run: fork 300 10000
 // run: _Fork 300 10000
 // run: clone 300 10000
@@ -21,7 +21,7 @@
 
 #include "validate.h"
 
-enum { threads = 8, slots = 48, child_patience = 60 };
+enum { threads = 8, slots = 48, child_patience = 30 };
 
 typedef pid_t fork_function(void);
 
@@ -115,6 +115,7 @@ static void on_signal(int number) {
   (void)number;
   int saved = errno;
   pid_t pid = handlers_fork();
+  if (pid == 0) alarm(child_patience);
   if (pid == 0 && way == work_in_handler) child_life(handlers_fork);
   if (pid == 0) {
     returned_as_child = 1;  // the interrupted malloc is completed first, in the child
