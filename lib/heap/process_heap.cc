@@ -49,6 +49,7 @@ bool ProcessHeap::init() {
   if (!laid_out_ && !(laid_out_ = lay_out(os::system_vm()))) return false;
   if (!slots.ensure_first()) return false;
   sentinel_.init(slots.storage());
+  os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;

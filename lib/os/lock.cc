@@ -4,6 +4,7 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/errno_guard.h"
@@ -19,8 +20,12 @@ void cpu_relax() {
 #endif
 }
 
-long futex(std::atomic<std::uint32_t>* word, int op, std::uint32_t value) {
-  return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, nullptr, nullptr, 0);
+constexpr timespec kWaitBeforeHook = {0, 20'000'000};
+
+std::atomic<void (*)()> wait_hook{nullptr};
+
+long futex(std::atomic<std::uint32_t>* word, int op, std::uint32_t value, const timespec* timeout = nullptr) {
+  return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
 }
 
 }  // namespace
@@ -31,8 +36,13 @@ void Lock::lock_slow() {
     cpu_relax();
   }
   ErrnoGuard keep;
-  while (state_.exchange(kContended, std::memory_order_acquire) != kFree) futex(&state_, FUTEX_WAIT, kContended);
+  while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
+    futex(&state_, FUTEX_WAIT, kContended, &kWaitBeforeHook);
+    if (void (*const hook)() = wait_hook.load(std::memory_order_relaxed); hook != nullptr) hook();
+  }
 }
+
+void set_lock_wait_hook(void (*hook)()) { wait_hook.store(hook, std::memory_order_relaxed); }
 
 void Lock::wake() {
   ErrnoGuard keep;

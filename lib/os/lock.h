@@ -33,6 +33,10 @@ class Lock {
   std::atomic<std::uint32_t> state_{kFree};
 };
 
+// Called now and then by whoever waits for a lock. A thread that a signal handler forked while it waited goes on waiting
+// in the child, for a holder that is gone: the hook finds out, and resets the locks. Set once.
+void set_lock_wait_hook(void (*hook)());
+
 class LockGuard {
  public:
   explicit LockGuard(Lock& l) : lock_(l) { lock_.lock(); }
