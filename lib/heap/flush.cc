@@ -119,7 +119,7 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
     flush(c, giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch));
     if (giving_up && b.capacity > kSmallestAfterShrink) resize_bin(c, b.capacity / 2U);
   }
-  *++bin.top = p;
+  bin.push(p);
 }
 
 void ThreadHeap::flush_all() {

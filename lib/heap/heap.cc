@@ -112,7 +112,7 @@ void deallocate_slow(void* p) {
   }
   Bin& bin = h->front.bins[c];
   if (bin.top == bin.limit) return h->deallocate_overflow(c, p);
-  *++bin.top = p;  // the fast path does not know pages beyond the first section
+  bin.push(p);  // the fast path does not know pages beyond the first section
 }
 
 std::size_t usable_size(const void* p) {

@@ -1,5 +1,5 @@
 // slot_pool.h: the arrays behind the threads' bins.  layer: heap
-// Thread-safe. Sizes are powers of two from 2 to 1024 pointers; arrays are recycled by size and never given back.
+// Thread-safe. Sizes are powers of two from 2 to 2048 pointers; arrays are recycled by size and never given back.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace bm::heap {
 
 class SlotPool {
  public:
-  static constexpr unsigned kMaxOrder = 10;  // 1024 slots
+  static constexpr unsigned kMaxOrder = 11;  // 2048 slots
   // The first `taken` bytes of the storage belong to somebody else; they are committed with the rest.
   void init(const os::Vm& vm, char* storage, std::size_t bytes, std::size_t taken = 0) {
     space_.init(vm, storage, bytes);

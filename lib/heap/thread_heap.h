@@ -13,6 +13,7 @@
 //        e & kOffsetMask
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,6 +25,14 @@ namespace bm::heap {
 struct Bin {
   void** top;
   void** limit;
+
+  // The pointer, then the top: a fork's child must not find a stale pointer in a bin whose thread stopped in between.
+  [[gnu::always_inline]] void push(void* p) {
+    void** const at = top + 1;
+    *at = p;
+    std::atomic_signal_fence(std::memory_order_release);
+    top = at;
+  }
 };
 
 inline constexpr std::uint32_t kOffsetMask = pages::kFirstOwnerEntry - 1;
@@ -82,11 +91,9 @@ constexpr std::size_t bin_offset(unsigned size_class) { return size_class * size
   if (offset >= sizeof(f->bins)) [[unlikely]]
     return false;
   Bin& bin = f->at(offset);
-  void** const top = bin.top;
-  if (top == bin.limit) [[unlikely]]
+  if (bin.top == bin.limit) [[unlikely]]
     return false;
-  top[1] = p;
-  bin.top = top + 1;
+  bin.push(p);
   return true;
 }
 

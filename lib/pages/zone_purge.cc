@@ -9,7 +9,7 @@
 namespace bm::pages {
 namespace {
 
-constexpr std::size_t kTurnsToEarn = 4;
+constexpr std::size_t kTurnsToEarn = 2;
 constexpr std::size_t kBlocksPerPurge = 32;  // adjacent blocks in one call: bounds what is isolated at a time
 
 }  // namespace

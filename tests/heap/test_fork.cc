@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -76,6 +77,33 @@ TEST_CASE("200 forks from a thread while four others churn", "[heap][fork]") {
   CHECK(failed == 0);
   CHECK_FALSE(storm.damaged);
   CHECK(heap::validate() == 0);
+}
+
+TEST_CASE("an orphan is adopted by one thread only", "[heap][fork]") {
+  Storm storm(4);
+  for (int k = 0; k < 60; ++k) {
+    const Ending e = in_child([&] {
+      constexpr int kAdopters = 4;
+      heap::ThreadHeap* adopted[kAdopters] = {};
+      std::atomic<int> waiting{kAdopters};
+      std::atomic<int> busy{kAdopters};
+      std::vector<std::thread> threads;
+      for (auto& h : adopted)
+        threads.emplace_back([&waiting, &busy, &h] {
+          for (--waiting; waiting != 0;) {
+          }
+          deallocate(allocate(100));
+          h = heap::current_heap();
+          for (--busy; busy != 0;) std::this_thread::yield();
+        });
+      for (auto& t : threads) t.join();
+      std::sort(std::begin(adopted), std::end(adopted));
+      BM_CHILD_REQUIRE(std::adjacent_find(std::begin(adopted), std::end(adopted)) == std::end(adopted));
+      return true;
+    });
+    INFO(e.text << " signal " << e.signal);
+    REQUIRE(e.ok);
+  }
 }
 
 TEST_CASE("threads of a child adopt the heaps of those that vanished", "[heap][fork]") {

@@ -79,6 +79,14 @@ TEST_CASE("a pool without room says no and serves what comes back", "[heap][slot
   CHECK(f.pool.take(SlotPool::kMaxOrder) == taken.back());
 }
 
+TEST_CASE("a request that is refused takes nothing", "[heap][slot_pool]") {
+  Fixture f(pages::MetaSpace::kStep);
+  REQUIRE(f.pool.take(1) != nullptr);
+  while (f.pool.take(SlotPool::kMaxOrder) != nullptr) {
+  }
+  CHECK(f.pool.take(SlotPool::kMaxOrder - 1) != nullptr);
+}
+
 TEST_CASE("a pool that may commit nothing says no and recovers", "[heap][slot_pool]") {
   Fixture f(std::size_t{1} << 20);
   f.vm.commit = commit_nothing;

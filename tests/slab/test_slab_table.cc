@@ -92,9 +92,12 @@ TEST_CASE("two threads never hold the same descriptor", "[slab][slab_table][thre
   Fixture f(4096);
   std::vector<std::atomic<int>> holders(4096);
   std::atomic<int> clashes{0};
+  std::atomic<int> waiting{2};
   const auto churn = [&] {
     std::vector<std::uint32_t> mine;
-    for (int k = 0; k < 20000; ++k) {
+    for (--waiting; waiting != 0;) {
+    }
+    for (int k = 0; k < 500'000; ++k) {
       if (mine.size() < 40 && (k % 3 != 0 || mine.empty())) {
         mine.push_back(f.table.take());
         if (holders[mine.back()].fetch_add(1) != 0) ++clashes;
