@@ -130,7 +130,7 @@ ThreadHeap* ProcessHeap::acquire() {
       ++late_;
     }
     ++active_;
-    if (!recount) h->state.store(HeapState::kActive);
+    h->state.store(recount ? HeapState::kAdopted : HeapState::kActive);
   }
   if (recount) {
     os::LockGuard hold(h->lock);

@@ -118,7 +118,8 @@ int validate() {
     ThreadHeap& owner = process.heap(h);
     if (owner.state.load() == HeapState::kFrozen) continue;
     os::LockGuard hold(owner.lock);
-    if (owner.state.load() == HeapState::kOrphan) owner.recount();
+    const HeapState s = owner.state.load();
+    if (s == HeapState::kOrphan || s == HeapState::kAdopted) owner.recount();
     const std::uint32_t limit = process.slabs.limit();
     for (std::uint32_t i = 1; i < limit; ++i)
       if (process.slabs[i].heap == h) broken += check_slab(i, owner);

@@ -19,6 +19,7 @@ enum class HeapState : std::uint8_t {
   kActive,     // a thread allocates from it
   kAbandoned,  // its thread is gone; drained, waiting for the next
   kOrphan,     // its thread vanished in a fork: recount() before any use
+  kAdopted,    // ... and a thread is about to recount() it for itself
   kFrozen,     // in a fork's child: its own thread was inside when a signal handler forked; only remote frees
 };
 
