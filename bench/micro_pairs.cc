@@ -2,7 +2,6 @@
 #include "micro.h"
 
 #include <array>
-#include <ranges>
 
 namespace bm::bench {
 namespace {
@@ -33,7 +32,7 @@ void lifo(benchmark::State& state) {
   std::array<char*, batch> blocks;
   for (auto _ : state) {
     fill(blocks, size_of(state));
-    for (char* block : std::views::reverse(blocks)) std::free(block);
+    for (std::size_t i = batch; i-- != 0;) std::free(blocks[i]);
   }
   report_pairs(state, batch);
 }

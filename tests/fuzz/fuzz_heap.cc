@@ -15,12 +15,12 @@ using namespace bm::test;
 
 namespace {
 
-#define BM_FUZZ_REQUIRE(condition)                                              \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
+#define BM_FUZZ_REQUIRE(condition)                                                       \
+  do {                                                                                   \
+    if (!(condition)) {                                                                  \
       std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                             \
-    }                                                                           \
+      std::abort();                                                                      \
+    }                                                                                    \
   } while (false)
 
 class Input {
@@ -55,7 +55,8 @@ class Run {
     const std::uint8_t op = in.byte();
     Block& b = blocks_[in.byte() % std::size(blocks_)];
     switch (op % 10) {
-      case 0: case 1: return renew(b, in.size(), [](std::size_t n) { return allocate(n); });
+      case 0:
+      case 1: return renew(b, in.size(), [](std::size_t n) { return allocate(n); });
       case 2: return renew(b, in.size(), heap::allocate_zeroed, true);
       case 3: {
         const std::size_t alignment = std::size_t{1} << in.byte() % 23;
@@ -63,7 +64,8 @@ class Run {
         BM_FUZZ_REQUIRE(aligned(b.p, alignment));
         return;
       }
-      case 4: case 5: return resize(b, in.size());
+      case 4:
+      case 5: return resize(b, in.size());
       case 6: return drop(b);
       case 7: return std::thread([&] { drop(b); }).join();  // freed by another thread
       case 8: return several(b, in.byte());

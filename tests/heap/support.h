@@ -27,7 +27,9 @@ inline void deallocate(void* p) {
   if (!heap::deallocate_fast(p)) heap::deallocate_slow(p);
 }
 
-inline bool aligned(const void* p, std::size_t alignment) { return reinterpret_cast<std::uintptr_t>(p) % alignment == 0; }
+inline bool aligned(const void* p, std::size_t alignment) {
+  return reinterpret_cast<std::uintptr_t>(p) % alignment == 0;
+}
 
 inline heap::Statistics statistics() {
   heap::Statistics s;
@@ -78,12 +80,12 @@ inline bool all_zero(const void* p, std::size_t bytes) {
 }
 
 // In a child: a condition that does not hold ends it with the line's number as text.
-#define BM_CHILD_REQUIRE(condition)                                                    \
-  do {                                                                                 \
-    if (!(condition)) {                                                                \
+#define BM_CHILD_REQUIRE(condition)                                                      \
+  do {                                                                                   \
+    if (!(condition)) {                                                                  \
       std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      return false;                                                                    \
-    }                                                                                  \
+      return false;                                                                      \
+    }                                                                                    \
   } while (false)
 
 }  // namespace bm::test

@@ -86,7 +86,8 @@ TEST_CASE("hundreds of mappings in few buckets are all found again", "[heap][dir
     REQUIRE(all.back() != nullptr);
   }
   for (std::size_t i = 0; i < all.size(); i += 2) REQUIRE(f.maps.free(all[i]));
-  for (std::size_t i = 0; i < all.size(); ++i) REQUIRE(f.maps.size(all[i]) == (i % 2 == 0 ? 0 : (i + 1) * os::granule()));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    REQUIRE(f.maps.size(all[i]) == (i % 2 == 0 ? 0 : (i + 1) * os::granule()));
   for (std::size_t i = 1; i < all.size(); i += 2) REQUIRE(f.maps.free(all[i]));
   CHECK(f.maps.count() == 0);
 }

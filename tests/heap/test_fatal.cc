@@ -86,11 +86,12 @@ TEST_CASE("a double free of a run class is fatal when its bin gives back", "[hea
 }
 
 TEST_CASE("a double free of a run or a mapping is fatal at once", "[heap][fatal]") {
-  for (const std::size_t bytes : {2 * kMiB, 9 * kMiB}) check_fatal(kNoStart, [&] {
-    char* const p = block(bytes);
-    deallocate(p);
-    deallocate(p);
-  });
+  for (const std::size_t bytes : {2 * kMiB, 9 * kMiB})
+    check_fatal(kNoStart, [&] {
+      char* const p = block(bytes);
+      deallocate(p);
+      deallocate(p);
+    });
   check_fatal(kForeign, [] {
     char* const p = block((std::size_t{1} << 30) + 1);
     deallocate(p);
@@ -120,7 +121,8 @@ TEST_CASE("a free by another thread and one by the owner are fatal in either ord
     });
     deallocate(all[0]);
     owner.run([&] {
-      for (std::size_t i = 0; i < then_free; ++i) deallocate(all[i]);  // from some number on the bin gives back by itself
+      for (std::size_t i = 0; i < then_free; ++i)
+        deallocate(all[i]);  // from some number on the bin gives back by itself
       flush_own();
     });
   };

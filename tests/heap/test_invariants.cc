@@ -62,12 +62,14 @@ TEST_CASE("HP-1: a slab in the wrong bucket is reported", "[heap][validate]") {
 }
 
 TEST_CASE("TH-2: a page that names another owner is reported", "[heap][validate]") {
-  const Ending o = validate_after([](slab::Slab& s, heap::ThreadHeap&) { heap::process.map.set_entry(s.first + 1, 4096 * 9); });
+  const Ending o =
+      validate_after([](slab::Slab& s, heap::ThreadHeap&) { heap::process.map.set_entry(s.first + 1, 4096 * 9); });
   CHECK(names(o, "TH-2"));
 }
 
 TEST_CASE("the page layer's clauses are part of validate", "[heap][validate]") {
-  const Ending o = validate_after([](slab::Slab& s, heap::ThreadHeap&) { ++heap::process.map.block(s.first.block()).free_pages; });
+  const Ending o =
+      validate_after([](slab::Slab& s, heap::ThreadHeap&) { ++heap::process.map.block(s.first.block()).free_pages; });
   CHECK(names(o, "PB-1"));
 }
 
@@ -87,10 +89,14 @@ TEST_CASE("TH-1, HP-1, HP-2, SL-3: the tests' own check sees what is broken", "[
   };
   using heap::ThreadHeap;
   using slab::Slab;
-  CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { h.bins[c].base[1] = h.bins[c].base[2]; }).text.find("TH-1 (twice)") == 1);
+  CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) {
+          h.bins[c].base[1] = h.bins[c].base[2];
+        }).text.find("TH-1 (twice)") == 1);
   CHECK(broken_after([](Slab& s, ThreadHeap&, unsigned) { s.fill(); }).text.find("TH-1 (free)") == 1);
   CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { *h.bins[c].base = &h; }).text.find("TH-1 (null)") == 1);
   CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { --h.front.bins[c].limit; }).text.find("HP-2 (limit)") == 1);
   CHECK(broken_after([](Slab& s, ThreadHeap&, unsigned) { s.remote[0] = 1; }).text.find("SL-3 (forgotten)") == 1);
-  CHECK(broken_after([](Slab& s, ThreadHeap& h, unsigned c) { h.bins[c].bucket[s.bucket] = 0; }).text.find("HP-1 (membership)") == 1);
+  CHECK(broken_after([](Slab& s, ThreadHeap& h, unsigned c) {
+          h.bins[c].bucket[s.bucket] = 0;
+        }).text.find("HP-1 (membership)") == 1);
 }

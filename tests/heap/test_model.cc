@@ -41,9 +41,9 @@ struct Model {
     Block& b = blocks[random.below(blocks.size())];
     const std::size_t bytes = some_size();
     switch (random.below(8)) {
-      case 0: case 1: case 2:
-        drop(b);
-        return put(b, allocate(bytes), bytes);
+      case 0:
+      case 1:
+      case 2: drop(b); return put(b, allocate(bytes), bytes);
       case 3: {
         drop(b);
         const std::size_t alignment = std::size_t{1} << random.below(random.one_in(30) ? 24 : 13);

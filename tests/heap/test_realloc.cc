@@ -169,7 +169,8 @@ TEST_CASE("a run that grows past 1 GiB keeps its contents and its pages stay cou
 TEST_CASE("another thread's block is reallocated like one's own", "[heap][realloc]") {
   const std::size_t before = live_bytes();
   std::vector<void*> all;
-  for (const std::size_t bytes : {20ul, 2000ul, 30'000ul, 200'000ul, 3'000'000ul}) paint(all.emplace_back(allocate(bytes)), bytes, bytes);
+  for (const std::size_t bytes : {20ul, 2000ul, 30'000ul, 200'000ul, 3'000'000ul})
+    paint(all.emplace_back(allocate(bytes)), bytes, bytes);
   std::size_t damaged = 0;
   std::thread([&] {
     std::size_t i = 0;

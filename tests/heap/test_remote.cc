@@ -102,7 +102,8 @@ TEST_CASE("run classes freed by another thread belong to that thread", "[heap][r
 TEST_CASE("a thread without a heap can free every kind of block", "[heap][remote]") {
   const std::size_t before = live_bytes();
   std::vector<void*> all;
-  for (const std::size_t bytes : {1ul, 500ul, 20'000ul, 100'000ul, 5'000'000ul, (1ul << 30) + 1}) all.push_back(allocate(bytes));
+  for (const std::size_t bytes : {1ul, 500ul, 20'000ul, 100'000ul, 5'000'000ul, (1ul << 30) + 1})
+    all.push_back(allocate(bytes));
   bool had_none = false;
   std::thread([&] {
     for (void* const p : all) deallocate(p);

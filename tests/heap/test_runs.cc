@@ -85,7 +85,8 @@ TEST_CASE("above 1 GiB a block has a mapping of its own", "[heap][runs]") {
 TEST_CASE("sizes and alignments beyond reason are refused, with the heap unharmed", "[heap][runs]") {
   const std::size_t before = live_bytes();
   constexpr std::size_t kTop = std::size_t{PTRDIFF_MAX};
-  for (const std::size_t bytes : {kTop, kTop + 1, SIZE_MAX, SIZE_MAX - 15, std::size_t{1} << 62, std::size_t{1} << 47}) {
+  for (const std::size_t bytes :
+       {kTop, kTop + 1, SIZE_MAX, SIZE_MAX - 15, std::size_t{1} << 62, std::size_t{1} << 47}) {
     CAPTURE(bytes);
     CHECK(allocate(bytes) == nullptr);
     CHECK(heap::allocate_zeroed(bytes) == nullptr);

@@ -22,7 +22,8 @@ TEST_CASE("live_bytes is the sum of usable sizes, at any moment", "[heap][statis
       p = heap::reallocate(p, 1 + random_size(random, 22));
     } else {
       deallocate(p);
-      p = k % 3 == 0 ? heap::allocate_aligned(random_size(random, 18), std::size_t{1} << random.below(14)) : allocate(random_size(random, 22));
+      p = k % 3 == 0 ? heap::allocate_aligned(random_size(random, 18), std::size_t{1} << random.below(14))
+                     : allocate(random_size(random, 22));
     }
     sum += heap::usable_size(p);
     if (k % 100 == 0) REQUIRE(live_bytes() - before.live_bytes == sum);
@@ -99,7 +100,8 @@ TEST_CASE("the printed statistics name each gauge", "[heap][statistics]") {
     heap::print_statistics(2);
     return true;
   });
-  for (const char* const word : {"live", "free, backed", "committed", "reserved", "direct mappings", "pageblocks claimed"})
+  for (const char* const word :
+       {"live", "free, backed", "committed", "reserved", "direct mappings", "pageblocks claimed"})
     CHECK(o.text.find(word) != std::string::npos);
 }
 
@@ -109,7 +111,8 @@ TEST_CASE("one line tells that this library runs, when it is asked for", "[heap]
              if (value != nullptr) setenv("BUDDYMALLOC_VERBOSE", value, 1);
              heap::announce();
              return true;
-           }).text;
+           })
+        .text;
   };
   CHECK(announced("1").find("buddymalloc ") == 0);
   CHECK(announced("1").find('\n') == announced("1").size() - 1);
