@@ -24,7 +24,8 @@ heap::ThreadHeap& own_heap() {
 template <class Body>
 void on_fresh_heap(Body body) {
   std::vector<std::unique_ptr<Worker>> workers;
-  for (bool done = false; !done;) {
+  bool done = false;
+  while (!done) {
     const std::uint32_t heaps = heap::process.heap_count();
     workers.push_back(std::make_unique<Worker>());
     workers.back()->run([&] {
