@@ -140,13 +140,14 @@ TEST_CASE("20 000 short threads leave heaps, committed memory and RSS flat", "[h
   std::atomic<int> damaged{0};
   const auto life = [&](std::size_t k) {
     void* mine[20];
-    for (std::size_t i = 0; i < std::size(mine); ++i) paint(mine[i] = allocate(16 << (i / 2)), 16 << (i / 2), k + i);
+    for (std::size_t i = 0; i < std::size(mine); ++i)
+      paint(mine[i] = allocate(std::size_t{16} << (i / 2)), std::size_t{16} << (i / 2), k + i);
     paint(mine[0], 16, 99);
     void* const from_before = handed.exchange(mine[0]);  // one is left for the next thread to free
     if (from_before != nullptr && !painted(from_before, 16, 99)) ++damaged;
     deallocate(from_before);
     for (std::size_t i = 1; i < std::size(mine); ++i) {
-      if (!painted(mine[i], 16 << (i / 2), k + i)) ++damaged;
+      if (!painted(mine[i], std::size_t{16} << (i / 2), k + i)) ++damaged;
       deallocate(mine[i]);
     }
   };
