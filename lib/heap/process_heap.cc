@@ -16,6 +16,10 @@ constexpr std::size_t kLargestSpace = std::size_t{4} << 40;
 constexpr std::size_t kMaxDirectMaps = 65536;
 void* const kNullSlot = nullptr;
 
+// The first thread's heap lies in the library's own memory, as do its first bins: a start needs that much less of the OS.
+// Zero bytes are a heap nobody has started, as in the array of the others.
+alignas(ThreadHeap) constinit char first_heap[sizeof(ThreadHeap)] = {};
+
 constexpr Front make_empty_front(void** null_slot) {
   Front f{};
   f.tag = kNoTag;
@@ -39,7 +43,8 @@ constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), 
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
-  return reinterpret_cast<ThreadHeap*>(heaps_.start())[index];
+  auto* const heaps = reinterpret_cast<ThreadHeap*>(heaps_.origin());
+  return index == 1 ? *reinterpret_cast<ThreadHeap*>(first_heap) : heaps[index];
 }
 
 bool ProcessHeap::init() {
@@ -47,8 +52,11 @@ bool ProcessHeap::init() {
   if (ready()) return true;
   // A refused step is tried again at the next call, from where it stood.
   if (!laid_out_ && !(laid_out_ = lay_out(os::system_vm()))) return false;
-  if (!slots.ensure_first()) return false;
-  sentinel_.init(slots.storage());
+  if (slabs.committed() == 0) {
+    if (!os::system_vm().commit(sentinel_page_, 2 * pages::MetaSpace::kStep)) return false;
+    slabs.adopt(pages::MetaSpace::kStep);
+  }
+  sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
@@ -67,19 +75,22 @@ bool ProcessHeap::lay_out(const os::Vm& vm) {
   const std::size_t heaps = std::clamp<std::size_t>(config.space_left >> 19, 16, kMaxHeaps);
   const std::size_t slab_bytes = part(slab::SlabTable::bytes_for(config.space_left == SIZE_MAX ? pages : pages / 2));
   const std::size_t heap_bytes = part(heaps * sizeof(ThreadHeap));
-  const std::size_t slot_bytes = part(os::granule() + heaps * kSlotBytesPerHeap);
+  const std::size_t slot_bytes = part(heaps * kSlotBytesPerHeap);
   const std::size_t direct_bytes = part(DirectMaps::bytes_for(std::min(kMaxDirectMaps, heaps * 16)));
   char* extra = nullptr;
-  if (!space_.init(vm, config, map, area_, slab_bytes + heap_bytes + slot_bytes + direct_bytes, extra)) return false;
+  const std::size_t all = pages::MetaSpace::kStep + slab_bytes + heap_bytes + slot_bytes + direct_bytes;
+  if (!space_.init(vm, config, map, area_, all, extra)) return false;
   const auto take = [&extra](std::size_t n) {
     char* p = extra;
     extra += n;
     return p;
   };
+  // The fork sentinel has a granule to itself; it is committed together with the first slab descriptors behind it.
+  static_assert(pages::MetaSpace::kStep >= std::size_t{64} << 10, "the largest granule");
+  sentinel_page_ = take(pages::MetaSpace::kStep);
   slabs.init(vm, take(slab_bytes), slab_bytes);
   heaps_.init(vm, take(heap_bytes), heap_bytes);
-  // The fork sentinel has the first granule to itself, the bins' arrays follow.
-  slots.init(vm, take(slot_bytes), slot_bytes, os::granule());
+  slots.init(vm, take(slot_bytes), slot_bytes);
   direct.init(vm, take(direct_bytes), direct_bytes);
   return true;
 }
@@ -108,6 +119,16 @@ ThreadHeap* ProcessHeap::find_reusable() {
   return nullptr;
 }
 
+// An index that no heap has had yet, lock_ held; null: out of memory.
+ThreadHeap* ProcessHeap::new_heap() {
+  const std::uint32_t i = heap_count_ + 1;
+  if (i != 1 && !heaps_.ensure((std::size_t{i} + 1) * sizeof(ThreadHeap))) return nullptr;
+  ThreadHeap& h = heap(i);
+  h.start(i);
+  __atomic_store_n(&heap_count_, i, __ATOMIC_RELEASE);
+  return &h;
+}
+
 ThreadHeap* ProcessHeap::acquire() {
   if (!ensure_ready()) return nullptr;
   const std::uint32_t tid = os::thread_id();
@@ -116,13 +137,8 @@ ThreadHeap* ProcessHeap::acquire() {
   {
     os::LockGuard hold(lock_);
     h = find_reusable();
-    if (h == nullptr) {
-      const std::uint32_t i = heap_count_ + 1;
-      if (!heaps_.ensure((std::size_t{i} + 1) * sizeof(ThreadHeap))) return nullptr;
-      h = &heap(i);
-      h->start(i);
-      __atomic_store_n(&heap_count_, i, __ATOMIC_RELEASE);
-    }
+    if (h == nullptr) h = new_heap();
+    if (h == nullptr) return nullptr;
     recount = h->state.load(std::memory_order_relaxed) == HeapState::kOrphan;
     h->owner = tid;
     if (t_state.exited) {
@@ -146,14 +162,49 @@ ThreadHeap* ProcessHeap::acquire() {
   return h;
 }
 
+// What exited threads leave is shared: kept with its heap, every reused heap would pin a partly free slab per class.
+ThreadHeap* ProcessHeap::ensure_pool() {
+  os::LockGuard hold(lock_);
+  if (pool_ == 0) {
+    ThreadHeap* const h = new_heap();
+    if (h == nullptr) return nullptr;
+    h->state.store(HeapState::kAbandoned);
+    __atomic_store_n(&pool_, h->index, __ATOMIC_RELEASE);
+  }
+  return &heap(pool_);
+}
+
+std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
+  const std::uint32_t index = __atomic_load_n(&pool_, __ATOMIC_ACQUIRE);
+  if (index == 0) return 0;
+  ThreadHeap& pool = heap(index);
+  if (pool.fullest(c) == 0) return 0;  // before the lock
+  std::uint32_t i;
+  {
+    os::LockGuard hold(pool.lock);
+    pool.drain_pending();
+    i = pool.fullest(c);
+    if (i != 0) h.take_over(pool, i);
+  }
+  pool.help_abandoned();
+  return i;
+}
+
 void ProcessHeap::abandon(ThreadHeap& h) {
+  ThreadHeap* const pool = ensure_pool();
   {
     os::LockGuard hold(h.lock);
     h.flush_all();
     h.state.store(HeapState::kAbandoned);
     h.drain_pending();  // freers that came before the new state was seen
     h.pages.drain(zone);
+    if (pool != nullptr) {
+      os::LockGuard hold_pool(pool->lock);
+      pool->take_over_all(h);
+    }
   }
+  if (pool != nullptr) pool->help_abandoned();
+  h.help_abandoned();
   os::LockGuard hold(lock_);
   --active_;
   h.next_abandoned = abandoned_;
@@ -163,6 +214,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
 // The child of a fork has one thread. Locks are as they were in threads that are gone.
 void ProcessHeap::after_fork() {
   if (sentinel_.claim() != os::ForkSentinel::Claim::kMine) return;
+  __atomic_store_n(&generation_, generation_ + 1, __ATOMIC_RELAXED);
   ThreadHeap* const own = current_heap();
   lock_.reset();
   slabs.reset_lock();
@@ -171,37 +223,65 @@ void ProcessHeap::after_fork() {
   if (zone.interrupted()) zone.recover();
   abandoned_ = 0;
   orphans_ = late_ = active_ = 0;
+  if (own != nullptr) own_after_fork(*own);
   for (std::uint32_t i = 1; i <= heap_count_; ++i) {
     ThreadHeap& h = heap(i);
-    const bool busy = h.lock.held();
-    if (&h == own) {
-      // Inside its own slow path: a signal handler forked. The interrupted call may yet go on; leave it the heap. A
-      // helper that held the lock is gone.
-      const bool frozen = busy && t_state.inside;
-      if (frozen) {
-        t_state.front = const_cast<Front*>(&kEmptyFront);
-        t_state.inside = false;
-      } else if (busy) {
-        h.lock.reset();
-        h.recount();
-      }
-      h.state.store(frozen ? HeapState::kFrozen : HeapState::kActive);
-      h.owner = os::thread_id();
-      active_ += frozen ? 0 : 1;
-      continue;
-    }
+    if (&h == own || h.state.load() == HeapState::kFrozen) continue;
     h.late = false;
-    if (h.state.load() == HeapState::kFrozen) continue;
-    if (h.state.load() == HeapState::kAbandoned && !busy) {
-      h.next_abandoned = abandoned_;
-      abandoned_ = i;
-      continue;
-    }
-    h.lock.reset();
-    h.state.store(HeapState::kOrphan);
-    ++orphans_;
+    if (i == pool_)
+      pool_after_fork(h);
+    else
+      others_after_fork(h);
+  }
+  // Lists first become meaningful when every heap's state is known. An orphan's own slabs wait for its recount().
+  for (std::uint32_t i = 1; i <= heap_count_; ++i) {
+    ThreadHeap& h = heap(i);
+    const HeapState s = h.state.load();
+    if (s == HeapState::kActive || s == HeapState::kAbandoned)
+      h.drain_pending();
+    else if (s == HeapState::kOrphan)
+      h.forward_pending();
   }
   sentinel_.settle();
+}
+
+// Locked by itself: inside its own slow path, a signal handler forked. The interrupted call may yet go on; leave it the
+// heap. Locked by a helper: that is gone.
+void ProcessHeap::own_after_fork(ThreadHeap& h) {
+  const bool busy = h.lock.held();
+  const bool frozen = busy && t_state.inside;
+  if (frozen) {
+    t_state.front = const_cast<Front*>(&kEmptyFront);
+    t_state.inside = false;
+    // The same call may hold the pool.
+    if (pool_ != 0 && heap(pool_).lock.held()) {
+      heap(pool_).state.store(HeapState::kFrozen);
+      pool_ = 0;
+    }
+  } else if (busy) {
+    h.lock.reset();
+    h.recount();
+  }
+  h.state.store(frozen ? HeapState::kFrozen : HeapState::kActive);
+  h.owner = os::thread_id();
+  active_ += frozen ? 0 : 1;
+}
+
+void ProcessHeap::pool_after_fork(ThreadHeap& h) {
+  if (!h.lock.held()) return;
+  h.lock.reset();
+  h.recount();
+}
+
+void ProcessHeap::others_after_fork(ThreadHeap& h) {
+  if (h.state.load() == HeapState::kAbandoned && !h.lock.held()) {
+    h.next_abandoned = abandoned_;
+    abandoned_ = h.index;
+    return;
+  }
+  h.lock.reset();
+  h.state.store(HeapState::kOrphan);
+  ++orphans_;
 }
 
 }  // namespace bm::heap

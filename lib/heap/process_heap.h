@@ -30,39 +30,56 @@ class ProcessHeap {
       after_fork();
   }
 
+  // Grows with every fork; what Slab::queued holds while the slab is on a pending list of this process.
+  std::uint32_t generation() const { return __atomic_load_n(&generation_, __ATOMIC_RELAXED); }
+
   // A heap for the calling thread, which has none; null: out of memory.
   ThreadHeap* acquire();
-  // At thread exit: `heap` will be used by a later thread.
+  // At thread exit: `heap` will be used by a later thread, its partly free slabs by any.
   void abandon(ThreadHeap& heap);
+  // Moves the fullest partly free slab that exited threads left of this class to `heap`, whose lock is held; 0: none.
+  std::uint32_t adopt_slab(ThreadHeap& heap, unsigned size_class);
 
   ThreadHeap& heap(std::uint32_t index) const;
   std::uint32_t heap_count() const { return __atomic_load_n(&heap_count_, __ATOMIC_ACQUIRE); }  // indices 1..count
   std::uint32_t active_heaps() const { return __atomic_load_n(&active_, __ATOMIC_RELAXED); }
 
-  pages::MemMap map;
-  pages::Zone zone;
-  slab::SlabTable slabs;
-  SlotPool slots;
-  DirectMaps direct;
-
  private:
   bool init();
   bool lay_out(const os::Vm& vm);
   void after_fork();
+  void own_after_fork(ThreadHeap& heap);
+  void pool_after_fork(ThreadHeap& heap);
+  void others_after_fork(ThreadHeap& heap);
   ThreadHeap* find_reusable();
+  ThreadHeap* new_heap();
+  ThreadHeap* ensure_pool();
 
+  // What every start reads and writes comes first, the large parts last: few pages are touched.
   bool ready_ = false;
   bool laid_out_ = false;
   os::Lock lock_;  // registry; outermost rank, never held while a heap's lock is taken
   os::ForkSentinel sentinel_;
-  pages::AddressSpace space_;
-  pages::FreeArea area_;
-  pages::MetaSpace heaps_;
+  char* sentinel_page_ = nullptr;
   std::uint32_t heap_count_ = 0;
   std::uint32_t active_ = 0;
   std::uint32_t late_ = 0;       // active heaps whose thread is in its last destructors
   std::uint32_t orphans_ = 0;    // heaps of threads that vanished in a fork
   std::uint32_t abandoned_ = 0;  // list of reusable heaps, linked by ThreadHeap::next_abandoned
+  std::uint32_t generation_ = 1;
+  std::uint32_t pool_ = 0;  // the heap without a thread that holds what exited threads left; 0: none yet
+  pages::MetaSpace heaps_;
+  pages::AddressSpace space_;
+
+ public:
+  alignas(kCacheLine) pages::MemMap map;  // the fast path reads its first words
+  pages::Zone zone;
+  slab::SlabTable slabs;
+  DirectMaps direct;
+  SlotPool slots;
+
+ private:
+  pages::FreeArea area_;
 };
 
 extern ProcessHeap process;

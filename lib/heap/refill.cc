@@ -39,6 +39,7 @@ pages::Migratetype migratetype_for(const SizeClass& c, const BinState& bin) {
 
 void ThreadHeap::start(std::uint32_t heap_index) {
   index = heap_index;
+  pending.store(0, std::memory_order_relaxed);  // a first write rather than a first read: one page fault, not two
   front.tag = heap_index * pages::kFirstOwnerEntry;
   for (unsigned i = 0; i < kSmallEntries; ++i)
     front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
@@ -107,6 +108,11 @@ void ThreadHeap::adapt_for_refill(unsigned c) {
   if (b.capacity == 0 || after_flush || (filling && b.capacity < kRefillGrowth)) grow_bin(c);
 }
 
+// Written under the lock, looked at without one: is there anything to lock for?
+static void set_head(std::uint32_t& head, std::uint32_t slab_index) {
+  __atomic_store_n(&head, slab_index, __ATOMIC_RELAXED);
+}
+
 void ThreadHeap::rebucket(std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
   const std::uint8_t wanted = s.wanted_bucket();
@@ -118,7 +124,7 @@ void ThreadHeap::rebucket(std::uint32_t slab_index) {
   s.prev = 0;
   s.next = head;
   if (head != 0) process.slabs[head].prev = slab_index;
-  head = slab_index;
+  set_head(head, slab_index);
 }
 
 void ThreadHeap::unlist(std::uint32_t slab_index) {
@@ -127,9 +133,35 @@ void ThreadHeap::unlist(std::uint32_t slab_index) {
   if (s.prev != 0)
     process.slabs[s.prev].next = s.next;
   else
-    bins[s.size_class].bucket[s.bucket] = s.next;
+    set_head(bins[s.size_class].bucket[s.bucket], s.next);
   if (s.next != 0) process.slabs[s.next].prev = s.prev;
   s.bucket = slab::kUnlisted;
+}
+
+std::uint32_t ThreadHeap::fullest(unsigned c) const {
+  for (const std::uint32_t& head : bins[c].bucket)
+    if (const std::uint32_t i = __atomic_load_n(&head, __ATOMIC_RELAXED); i != 0) return i;
+  return 0;
+}
+
+// [TH-2] for all pages of the slab.
+void ThreadHeap::own_pages(Slab& s) {
+  const auto entry = static_cast<std::uint32_t>(front.tag + bin_offset(s.size_class));
+  for (std::uint32_t k = 0; k < s.size_info().pages; ++k) process.map.set_entry(s.first + k, entry);
+}
+
+// Others may free into the slab meanwhile: what they note with the previous owner is passed on (drain_pending).
+void ThreadHeap::take_over(ThreadHeap& from, std::uint32_t slab_index) {
+  Slab& s = process.slabs[slab_index];
+  from.unlist(slab_index);
+  own_pages(s);
+  __atomic_store_n(&s.heap, index, __ATOMIC_RELEASE);
+  rebucket(slab_index);
+}
+
+void ThreadHeap::take_over_all(ThreadHeap& from) {
+  for (unsigned c = 0; c < slab::kSlabClasses; ++c)
+    while (const std::uint32_t i = from.fullest(c)) take_over(from, i);
 }
 
 std::uint32_t ThreadHeap::new_slab(unsigned c) {
@@ -147,8 +179,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   s.bucket = slab::kUnlisted;
   s.fill();
   process.map.set_slab_index(first, i);
-  const auto entry = static_cast<std::uint32_t>(front.tag + bin_offset(c));
-  for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, entry);
+  own_pages(s);
   __atomic_store_n(&s.heap, index, __ATOMIC_RELEASE);
   ++bins[c].made;
   rebucket(i);
@@ -172,9 +203,10 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
   const SizeClass& info = kClass[c];
   unsigned n = 0;
   while (n < want) {
-    std::uint32_t i = 0;
-    for (unsigned b = 0; b < slab::kBuckets && i == 0; ++b) i = bins[c].bucket[b];
-    if (i == 0 && (i = new_slab(c)) == 0) break;
+    std::uint32_t i = fullest(c);
+    if (i == 0) i = process.adopt_slab(*this, c);
+    if (i == 0) i = new_slab(c);
+    if (i == 0) break;
     Slab& s = process.slabs[i];
     char* const start = static_cast<char*>(process.map.address(s.first));
     const unsigned before = n;

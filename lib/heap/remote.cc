@@ -22,17 +22,23 @@ void push_pending(ThreadHeap& heap, std::uint32_t slab_index) {
 
 void ThreadHeap::note_remote(std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
-  if (s.queued.load() != 0 || s.queued.exchange(1) != 0) return;
+  const std::uint32_t mark = process.generation();
+  if (s.queued.load() == mark || s.queued.exchange(mark) == mark) return;
   push_pending(*this, slab_index);
   const std::uint32_t waiting = pending_count.fetch_add(1, std::memory_order_relaxed) + 1;
-  const bool owner_slow = waiting % kPatience == 0 && state.load() == HeapState::kActive;
-  // An abandoned heap is looked at again after the lock is free: whoever queued meanwhile could not take it.
-  while (owner_slow || state.load() == HeapState::kAbandoned) {
-    if (pending.load() == 0 || !lock.try_lock()) return;
+  if (waiting % kPatience == 0 && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
+    drain_pending();
+    lock.unlock();
+  }
+  help_abandoned();
+}
+
+// An abandoned heap is looked at again after the lock is free: whoever queued meanwhile could not take it.
+void ThreadHeap::help_abandoned() {
+  while (state.load() == HeapState::kAbandoned && pending.load() != 0 && lock.try_lock()) {
     drain_pending();
     if (state.load() == HeapState::kAbandoned) pages.drain(process.zone);
     lock.unlock();
-    if (owner_slow) return;
   }
 }
 
@@ -60,8 +66,7 @@ void ThreadHeap::drain_pending() {
   }
 }
 
-void ThreadHeap::recount() {
-  // The list first, by itself: counts and bucket lists mean nothing yet.
+void ThreadHeap::forward_pending() {
   for (std::uint32_t i = pending.exchange(0), next; i != 0; i = next) {
     Slab& s = process.slabs[i];
     next = s.pending_next.load(std::memory_order_relaxed);
@@ -70,6 +75,10 @@ void ThreadHeap::recount() {
     if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i);
   }
   pending_count.store(0, std::memory_order_relaxed);
+}
+
+void ThreadHeap::recount() {
+  forward_pending();  // first, by itself: counts and bucket lists mean nothing yet
   for (auto& b : bins)
     for (auto& head : b.bucket) head = 0;
   const std::uint32_t limit = process.slabs.limit();
@@ -81,6 +90,7 @@ void ThreadHeap::recount() {
     for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + popcount(w));
     s.merge_remote();
     s.bucket = slab::kUnlisted;
+    own_pages(s);  // it may have been on its way from heap to heap
     rebucket(i);
   }
   cached_capacity = 0;

@@ -10,8 +10,13 @@ void** SlotPool::take(unsigned order) {
     return a;
   }
   const std::size_t bytes = sizeof(void*) << order;
+  if (early_used_ + bytes <= kEarlyBytes) {
+    auto* const a = reinterpret_cast<void**>(early_ + early_used_);
+    early_used_ += bytes;
+    return a;
+  }
   if (!space_.ensure(used_ + bytes)) return nullptr;
-  auto* a = reinterpret_cast<void**>(space_.start() + used_);
+  auto* const a = reinterpret_cast<void**>(space_.origin() + used_);
   used_ += bytes;
   return a;
 }

@@ -1,5 +1,6 @@
 // slot_pool.h: the arrays behind the threads' bins.  layer: heap
 // Thread-safe. Sizes are powers of two from 2 to 2048 pointers; arrays are recycled by size and never given back.
+// The first few come from the pool itself: a small process needs no memory beside the library's own for them.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +13,9 @@ namespace bm::heap {
 class SlotPool {
  public:
   static constexpr unsigned kMaxOrder = 11;  // 2048 slots
-  // The first `taken` bytes of the storage belong to somebody else; they are committed with the rest.
-  void init(const os::Vm& vm, char* storage, std::size_t bytes, std::size_t taken = 0) {
-    space_.init(vm, storage, bytes);
-    used_ = taken;
-  }
-  bool ensure_first() { return space_.ensure(used_); }
-  void* storage() const { return space_.start(); }
+  static constexpr std::size_t kEarlyBytes = 32 * 1024;
+
+  void init(const os::Vm& vm, char* storage, std::size_t bytes) { space_.init(vm, storage, bytes); }
 
   // An array of 2^order pointers, contents undefined; null: out of memory.
   void** take(unsigned order);
@@ -28,7 +25,9 @@ class SlotPool {
  private:
   os::Lock lock_;
   pages::MetaSpace space_;
+  std::size_t early_used_ = 0;
   std::size_t used_ = 0;
+  alignas(void*) char early_[kEarlyBytes] = {};
   void** free_[kMaxOrder + 1] = {};  // linked through the first slot
 };
 

@@ -67,8 +67,18 @@ struct alignas(kCacheLine) ThreadHeap {
   void drain_pending();
   // Called by the freeing thread. `slab_index` has new remote bits.
   void note_remote(std::uint32_t slab_index);
+  // Merges what is pending of an abandoned heap, unless somebody is at it; after each hold of such a heap's lock.
+  void help_abandoned();
+  // Empties the pending list; what belongs to other heaps is noted there. Of this heap's own slabs nothing is merged:
+  // recount() does that. Lock held, or alone in a fork's child.
+  void forward_pending();
   // Rebuilds counts and lists from the slabs' maps, lock held; the previous owner may have stopped anywhere.
   void recount();
+  // Takes over a slab of another heap, or all its partly free ones; both locks held.
+  void take_over(ThreadHeap& from, std::uint32_t slab_index);
+  void take_over_all(ThreadHeap& from);
+  // The fullest partly free slab of the class; 0: none. Without the lock: a guess.
+  std::uint32_t fullest(unsigned size_class) const;
 
   std::size_t cached_objects(unsigned size_class) const;
 
@@ -79,6 +89,7 @@ struct alignas(kCacheLine) ThreadHeap {
   bool grow_bin(unsigned size_class);
   unsigned gather(unsigned size_class, unsigned want, void** out);
   std::uint32_t new_slab(unsigned size_class);
+  void own_pages(slab::Slab& s);
   void release_slab(std::uint32_t slab_index);
   void put_back(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);

@@ -4,18 +4,15 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include <unistd.h>
-
 #include "base/text.h"
-#include "os/errno_guard.h"
+#include "os/syscall.h"
 
 namespace bm::os {
 
 void write_all(int fd, const char* text, std::size_t bytes) {
-  ErrnoGuard keep;
   while (bytes != 0) {
-    const ssize_t n = write(fd, text, bytes);
-    if (n < 0 && errno == EINTR) continue;
+    const long n = system_call(SYS_write, fd, text, bytes);
+    if (n == -EINTR) continue;
     if (n <= 0) return;
     text += n;
     bytes -= static_cast<std::size_t>(n);

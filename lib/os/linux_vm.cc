@@ -1,6 +1,4 @@
 // linux_vm.cc: the Linux implementation of vm.h.  layer: os
-// Every call keeps errno: these run inside free(), which must not change it.
-#include <cerrno>
 #include <cstdint>
 
 #include <fcntl.h>
@@ -8,11 +6,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#if !defined(__x86_64__)
 #include <unistd.h>
+#endif
 
 #include "base/bits.h"
 #include "base/config.h"
-#include "os/errno_guard.h"
+#include "os/syscall.h"
 #include "os/vm.h"
 
 #ifndef PR_SET_VMA
@@ -24,73 +24,72 @@ namespace bm::os {
 namespace {
 
 void name_range(void* start, std::size_t bytes, const char* name) {
-  prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, bytes, name);  // optional in kernels: no matter if it fails
+  // optional in kernels: no matter if it fails
+  system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, bytes, name);
+}
+
+// 0: refused
+std::uintptr_t map_anywhere(std::size_t bytes, int protection, int flags) {
+  const long p = system_call(SYS_mmap, nullptr, bytes, protection, flags, -1, 0);
+  return is_error(p) ? 0 : static_cast<std::uintptr_t>(p);
+}
+
+void unmap(std::uintptr_t start, std::size_t bytes) { system_call(SYS_munmap, start, bytes); }
+
+bool advise(void* start, std::size_t bytes, int advice) {
+  return system_call(SYS_madvise, start, bytes, advice) == 0;
 }
 
 // An aligned mapping: as the kernel places it if that happens to fit, else a larger one with its ends cut off.
 void* map_aligned(std::size_t bytes, std::size_t alignment, int protection, int flags) {
-  void* p = mmap(nullptr, bytes, protection, flags, -1, 0);
-  if (p == MAP_FAILED) return nullptr;
-  auto at = reinterpret_cast<std::uintptr_t>(p);
-  if ((at & (alignment - 1)) == 0) return p;
-  munmap(p, bytes);
+  std::uintptr_t at = map_anywhere(bytes, protection, flags);
+  if ((at & (alignment - 1)) == 0) return reinterpret_cast<void*>(at);
+  unmap(at, bytes);
   const std::size_t larger = bytes + alignment;
   if (larger < bytes) return nullptr;
-  p = mmap(nullptr, larger, protection, flags, -1, 0);
-  if (p == MAP_FAILED) return nullptr;
-  at = reinterpret_cast<std::uintptr_t>(p);
+  at = map_anywhere(larger, protection, flags);
+  if (at == 0) return nullptr;
   const std::uintptr_t start = align_up(at, alignment);
-  if (start != at) munmap(p, start - at);
-  if (start - at != alignment) munmap(reinterpret_cast<void*>(start + bytes), alignment - (start - at));
+  if (start != at) unmap(at, start - at);
+  if (start - at != alignment) unmap(start + bytes, alignment - (start - at));
   return reinterpret_cast<void*>(start);
 }
 
 void* reserve(std::size_t bytes, std::size_t alignment) {
-  ErrnoGuard keep;
   void* p = map_aligned(bytes, alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
   if (p != nullptr) name_range(p, bytes, "buddymalloc");
   return p;
 }
 
-void release(void* start, std::size_t bytes) {
-  ErrnoGuard keep;
-  munmap(start, bytes);
-}
+void release(void* start, std::size_t bytes) { unmap(reinterpret_cast<std::uintptr_t>(start), bytes); }
 
 bool commit(void* start, std::size_t bytes) {
-  ErrnoGuard keep;
-  return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+  return system_call(SYS_mprotect, start, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-bool purge(void* start, std::size_t bytes) {
-  ErrnoGuard keep;
-  return madvise(start, bytes, MADV_DONTNEED) == 0;
-}
+bool purge(void* start, std::size_t bytes) { return advise(start, bytes, MADV_DONTNEED); }
 
 void advise_huge(void* start, std::size_t bytes, bool wanted) {
-  ErrnoGuard keep;
-  madvise(start, bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  advise(start, bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 void* map(std::size_t bytes, std::size_t alignment) {
-  ErrnoGuard keep;
   void* p = map_aligned(bytes, alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-  if (p != nullptr) madvise(p, bytes, MADV_HUGEPAGE);
+  if (p != nullptr) advise(p, bytes, MADV_HUGEPAGE);
   return p;
 }
 
 void* remap(void* start, std::size_t old_bytes, std::size_t new_bytes) {
-  ErrnoGuard keep;
-  void* p = mremap(start, old_bytes, new_bytes, MREMAP_MAYMOVE);
-  return p == MAP_FAILED ? nullptr : p;
+  const long p = system_call(SYS_mremap, start, old_bytes, new_bytes, MREMAP_MAYMOVE, 0);
+  return is_error(p) ? nullptr : reinterpret_cast<void*>(p);
 }
 
 // A small file in whole, as text; false when it cannot be read.
 bool read_file(const char* path, char* buffer, std::size_t capacity) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const long fd = system_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) return false;
-  const ssize_t n = read(fd, buffer, capacity - 1);
-  close(fd);
+  const long n = system_call(SYS_read, fd, buffer, capacity - 1);
+  system_call(SYS_close, fd);
   if (n <= 0) return false;
   buffer[n] = '\0';
   return true;
@@ -103,9 +102,9 @@ std::size_t parse_number(const char*& at) {
   return v;
 }
 
-std::size_t soft_limit(__rlimit_resource_t which) {
+std::size_t soft_limit(int which) {
   rlimit limit{};
-  if (getrlimit(which, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  if (system_call(SYS_prlimit64, 0, which, nullptr, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
   return limit.rlim_cur;
 }
 
@@ -113,15 +112,18 @@ std::size_t soft_limit(__rlimit_resource_t which) {
 
 constinit const Vm linux_vm = {reserve, release, commit, purge, advise_huge, map, remap};
 
+#if defined(__x86_64__)
+std::size_t granule() { return kPageSize; }
+#else
 std::size_t granule() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
+#endif
 
 std::size_t physical_memory() {
   struct sysinfo info {};
-  return sysinfo(&info) == 0 ? std::size_t{info.totalram} * info.mem_unit : 0;
+  return system_call(SYS_sysinfo, &info) == 0 ? std::size_t{info.totalram} * info.mem_unit : 0;
 }
 
 std::size_t address_space_left() {
-  ErrnoGuard keep;
   const std::size_t space = soft_limit(RLIMIT_AS);
   const std::size_t data = soft_limit(RLIMIT_DATA);
   if (space == SIZE_MAX && data == SIZE_MAX) return SIZE_MAX;

@@ -3,11 +3,9 @@
 #include "os/lock.h"
 
 #include <linux/futex.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "os/errno_guard.h"
+#include "os/syscall.h"
 
 namespace bm::os {
 namespace {
@@ -25,7 +23,7 @@ constexpr timespec kWaitBeforeHook = {0, 20'000'000};
 std::atomic<void (*)()> wait_hook{nullptr};
 
 long futex(std::atomic<std::uint32_t>* word, int op, std::uint32_t value, const timespec* timeout = nullptr) {
-  return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
+  return system_call(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
 }
 
 }  // namespace
@@ -35,7 +33,6 @@ void Lock::lock_slow() {
     if (state_.load(std::memory_order_relaxed) == kFree && try_lock()) return;
     cpu_relax();
   }
-  ErrnoGuard keep;
   while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
     futex(&state_, FUTEX_WAIT, kContended, &kWaitBeforeHook);
     if (void (*const hook)() = wait_hook.load(std::memory_order_relaxed); hook != nullptr) hook();
@@ -44,9 +41,6 @@ void Lock::lock_slow() {
 
 void set_lock_wait_hook(void (*hook)()) { wait_hook.store(hook, std::memory_order_relaxed); }
 
-void Lock::wake() {
-  ErrnoGuard keep;
-  futex(&state_, FUTEX_WAKE, 1);
-}
+void Lock::wake() { futex(&state_, FUTEX_WAKE, 1); }
 
 }  // namespace bm::os

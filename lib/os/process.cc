@@ -4,12 +4,10 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include <sched.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os/errno_guard.h"
+#include "os/syscall.h"
 #include "os/vm.h"
 
 // glibc's hook for C++ thread_local destructors: it allocates no pthread key. Weak: other libcs may lack it.
@@ -17,16 +15,20 @@ extern "C" int __cxa_thread_atexit_impl(void (*)(void*), void*, void*) __attribu
 extern "C" void* __dso_handle __attribute__((visibility("hidden")));
 
 namespace bm::os {
+namespace {
+
+int process_id() { return static_cast<int>(system_call(SYS_getpid)); }
+
+}  // namespace
 
 void ForkSentinel::init(void* page) {
-  ErrnoGuard keep;
   auto* word = static_cast<std::atomic<std::uint32_t>*>(page);
-  if (madvise(page, granule(), MADV_WIPEONFORK) != 0) pid_ = getpid();
+  if (system_call(SYS_madvise, page, granule(), MADV_WIPEONFORK) != 0) pid_ = process_id();
   word->store(kAlive, std::memory_order_relaxed);
   word_ = word;
 }
 
-bool ForkSentinel::pid_changed() const { return getpid() != pid_; }
+bool ForkSentinel::pid_changed() const { return process_id() != pid_; }
 
 ForkSentinel::Claim ForkSentinel::claim() {
   if (pid_ != 0 && pid_changed() && word_->load(std::memory_order_relaxed) == kAlive)
@@ -35,22 +37,21 @@ ForkSentinel::Claim ForkSentinel::claim() {
     std::uint32_t seen = kWiped;
     if (word_->compare_exchange_strong(seen, kBusy, std::memory_order_acquire)) return Claim::kMine;
     if (seen == kAlive) return Claim::kNone;
-    sched_yield();
+    system_call(SYS_sched_yield);
   }
 }
 
 void ForkSentinel::settle() {
-  if (pid_ != 0) pid_ = getpid();
+  if (pid_ != 0) pid_ = process_id();
   word_->store(kAlive, std::memory_order_release);
 }
 
-std::uint32_t thread_id() { return static_cast<std::uint32_t>(syscall(SYS_gettid)); }
+std::uint32_t thread_id() { return static_cast<std::uint32_t>(system_call(SYS_gettid)); }
 
-bool is_main_thread() { return syscall(SYS_gettid) == getpid(); }
+bool is_main_thread() { return system_call(SYS_gettid) == process_id(); }
 
 bool thread_exists(std::uint32_t tid) {
-  ErrnoGuard keep;
-  return syscall(SYS_tgkill, getpid(), static_cast<int>(tid), 0) == 0 || errno != ESRCH;
+  return system_call(SYS_tgkill, process_id(), tid, 0) != -ESRCH;
 }
 
 bool at_thread_exit(void (*hook)(void*), void* argument) {

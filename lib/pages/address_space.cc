@@ -10,11 +10,7 @@ constexpr std::size_t kSmallestSection = 1;  // blocks
 constexpr std::size_t kFirstCommit = 16;     // blocks
 constexpr std::size_t kLargestCommit = 512;  // blocks: 1 GiB a step
 
-std::size_t metadata_bytes(std::size_t blocks) {
-  const auto part = [](std::size_t n) { return align_up(n, MetaSpace::kStep); };
-  const std::size_t pages = blocks << kPageblockOrder;
-  return part(pages * sizeof(std::uint32_t)) + part(blocks * sizeof(Pageblock)) + FreeArea::bytes_for(blocks);
-}
+constexpr std::size_t part(std::size_t bytes) { return align_up(bytes, MetaSpace::kStep); }
 
 }  // namespace
 
@@ -34,22 +30,21 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   section_wish_blocks_ = std::max<std::size_t>(first >> kPageblockShift, kSmallestSection);
   small_page_blocks_ = config.small_page_bytes >> kPageblockShift;
 
-  const std::size_t own = metadata_bytes(capacity_blocks_);
-  auto* metadata = static_cast<char*>(vm.reserve(own + align_up(extra_bytes, MetaSpace::kStep), kPageSize));
+  // Groups grow down and entries up from where they meet, which is the middle of what one page table maps.
+  const std::size_t group_bytes = part(groups_for(capacity_blocks_) * sizeof(BlockGroup));
+  const std::size_t entry_bytes = part((capacity_blocks_ << kPageblockOrder) * sizeof(std::uint32_t));
+  const std::size_t total = group_bytes + entry_bytes + part(extra_bytes) + kPageblockSize;
+  auto* const metadata = static_cast<char*>(vm.reserve(total, kPageSize));
   if (metadata == nullptr) return false;
-  extra = metadata + own;
-  const auto take = [&metadata](std::size_t n) {
-    char* p = metadata;
-    metadata += align_up(n, MetaSpace::kStep);
-    return p;
-  };
-  const std::size_t pages = capacity_blocks_ << kPageblockOrder;
-  const std::size_t entry_bytes = pages * sizeof(std::uint32_t);
-  map.entries_.init(vm, take(entry_bytes), entry_bytes);
-  map.blocks_.init(vm, take(capacity_blocks_ * sizeof(Pageblock)), capacity_blocks_ * sizeof(Pageblock));
-  area.init(vm, metadata, capacity_blocks_);
+  const auto start = reinterpret_cast<std::uintptr_t>(metadata);
+  const std::uintptr_t middle = align_down(start + group_bytes + kPageblockSize / 2, kPageblockSize) + kPageblockSize / 2;
+  char* const meet = metadata + (middle - start);
+  map.groups_.init(vm, meet, group_bytes);
+  map.entries_.init(vm, meet, entry_bytes);
+  extra = meet + entry_bytes;
+  area.init(map.groups_);
   if (!add_section(kSmallestSection, section_wish_blocks_)) {
-    vm.release(extra - own, own + align_up(extra_bytes, MetaSpace::kStep));
+    vm.release(metadata, total);
     return false;
   }
   map.fast_base_ = map.section(0).base;
@@ -77,16 +72,33 @@ bool AddressSpace::add_section(std::size_t min_blocks, std::size_t wished_blocks
   s.first = {static_cast<std::uint32_t>(start)};
   s.blocks = static_cast<std::uint32_t>(blocks);
   const std::size_t small = n == 0 ? std::min(small_page_blocks_, blocks) : 0;
-  char* at = static_cast<char*>(base);
-  if (small != 0) vm_->advise_huge(at, small << kPageblockShift, false);  // also where THP is always on
-  if (blocks > small) vm_->advise_huge(at + (small << kPageblockShift), (blocks - small) << kPageblockShift, true);
+  if (small != 0) vm_->advise_huge(base, small << kPageblockShift, false);  // also where THP is always on
   map_->section_count_.store(n + 1, std::memory_order_release);
   return true;
 }
 
 bool AddressSpace::ensure_metadata(std::size_t blocks) {
   const std::size_t pages = blocks << kPageblockOrder;
-  return map_->entries_.ensure_count(pages) && map_->blocks_.ensure_count(blocks) && area_->ensure(blocks);
+  if (map_->entries_.committed() == 0 && blocks <= kGroupBlocks) commit_heads();
+  return map_->entries_.ensure_count(pages) && area_->ensure(blocks);
+}
+
+// The first group and the first entries lie side by side: one call for both. Refused: one at a time, then.
+void AddressSpace::commit_heads() {
+  const std::size_t groups = part(sizeof(BlockGroup));
+  const std::size_t entries = part((std::size_t{kGroupBlocks} << kPageblockOrder) * sizeof(std::uint32_t));
+  if (groups > map_->groups_.reserved() || entries > map_->entries_.reserved()) return;
+  if (!vm_->commit(map_->groups_.origin() - groups, groups + entries)) return;
+  map_->groups_.adopt(groups);
+  map_->entries_.adopt(entries);
+}
+
+// Hugepages are wished for once per section, when it first commits beyond the part on small pages.
+void AddressSpace::advise(Section& s, std::size_t committed) {
+  const std::size_t small = s.first == BlockIndex{} ? small_page_blocks_ : 0;
+  if (s.committed > small || committed <= small) return;
+  vm_->advise_huge(reinterpret_cast<char*>(s.base) + (small << kPageblockShift), (s.blocks - small) << kPageblockShift,
+                   true);
 }
 
 bool AddressSpace::commit(Section& s, std::size_t blocks) {
@@ -97,6 +109,7 @@ bool AddressSpace::commit(Section& s, std::size_t blocks) {
   for (const std::size_t to : {ahead, blocks}) {
     if (!ensure_metadata(s.first.value + to)) continue;
     if (!vm_->commit(at, (to - s.committed) << kPageblockShift)) continue;
+    advise(s, to);
     s.committed = static_cast<std::uint32_t>(to);
     if (s.first == BlockIndex{}) map_->set_fast_pages(to << kPageblockOrder);
     return true;

@@ -43,8 +43,10 @@ class AddressSpace {
  private:
   bool open_in(Section& s, std::size_t count);
   bool commit(Section& s, std::size_t blocks);
+  void advise(Section& s, std::size_t committed);
   bool add_section(std::size_t min_blocks, std::size_t wished_blocks);
   bool ensure_metadata(std::size_t blocks);
+  void commit_heads();
 
   const os::Vm* vm_ = nullptr;
   MemMap* map_ = nullptr;

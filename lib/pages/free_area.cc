@@ -5,21 +5,10 @@
 #include <cassert>
 
 namespace bm::pages {
-namespace {
-
-constexpr std::size_t rows_for(std::size_t blocks) { return (blocks + 63) / 64; }
-
-}  // namespace
-
-std::size_t FreeArea::bytes_for(std::size_t blocks) {
-  return align_up(rows_for(blocks) * sizeof(Row), MetaSpace::kStep);
-}
-
-void FreeArea::init(const os::Vm& vm, char* storage, std::size_t blocks) { rows_.init(vm, storage, bytes_for(blocks)); }
 
 bool FreeArea::ensure(std::size_t blocks) {
-  const std::size_t rows = rows_for(blocks);
-  if (rows > kTopWords * 64 * 64 || !rows_.ensure_count(rows)) return false;
+  const std::size_t rows = groups_for(blocks);
+  if (rows > kTopWords * 64 * 64 || !groups_->ensure_count(rows)) return false;
   if (rows > rows_in_use_) rows_in_use_ = rows;
   return true;
 }
@@ -27,43 +16,43 @@ bool FreeArea::ensure(std::size_t blocks) {
 void FreeArea::insert(unsigned set, BlockIndex b) {
   const std::size_t row = b.value / 64;
   assert(!contains(set, b));
-  rows_[row].word[set] |= std::uint64_t{1} << (b.value % 64);
+  row_at(row).word[set] |= std::uint64_t{1} << (b.value % 64);
   summary_[row / 64].word[set] |= std::uint64_t{1} << (row % 64);
-  top_[row / 4096].word[set] |= std::uint64_t{1} << (row / 64 % 64);
+  top_at(row / 4096).word[set] |= std::uint64_t{1} << (row / 64 % 64);
 }
 
 void FreeArea::remove(unsigned set, BlockIndex b) {
   const std::size_t row = b.value / 64;
   assert(contains(set, b));
-  if ((rows_[row].word[set] &= ~(std::uint64_t{1} << (b.value % 64))) != 0) return;
+  if ((row_at(row).word[set] &= ~(std::uint64_t{1} << (b.value % 64))) != 0) return;
   if ((summary_[row / 64].word[set] &= ~(std::uint64_t{1} << (row % 64))) != 0) return;
-  top_[row / 4096].word[set] &= ~(std::uint64_t{1} << (row / 64 % 64));
+  top_at(row / 4096).word[set] &= ~(std::uint64_t{1} << (row / 64 % 64));
 }
 
 bool FreeArea::contains(unsigned set, BlockIndex b) const {
-  return (rows_[b.value / 64].word[set] >> (b.value % 64) & 1) != 0;
+  return (row_at(b.value / 64).word[set] >> (b.value % 64) & 1) != 0;
 }
 
 bool FreeArea::first(unsigned set, BlockIndex from, BlockIndex& out) const {
   std::size_t row = from.value / 64;
   if (row >= rows_in_use_) return false;
-  std::uint64_t w = rows_[row].word[set] & (~std::uint64_t{0} << (from.value % 64));
+  std::uint64_t w = row_at(row).word[set] & (~std::uint64_t{0} << (from.value % 64));
   if (w == 0) {
     // climb to the first summary with a bit beyond, then descend
     std::size_t mid = row / 64;
     std::uint64_t s = row % 64 == 63 ? 0 : summary_[mid].word[set] & (~std::uint64_t{0} << (row % 64 + 1));
     if (s == 0) {
       std::size_t high = mid / 64;
-      std::uint64_t t = mid % 64 == 63 ? 0 : top_[high].word[set] & (~std::uint64_t{0} << (mid % 64 + 1));
+      std::uint64_t t = mid % 64 == 63 ? 0 : top_at(high).word[set] & (~std::uint64_t{0} << (mid % 64 + 1));
       while (t == 0) {
         if (++high >= kTopWords) return false;
-        t = top_[high].word[set];
+        t = top_at(high).word[set];
       }
       mid = high * 64 + lowest_bit(t);
       s = summary_[mid].word[set];
     }
     row = mid * 64 + lowest_bit(s);
-    w = rows_[row].word[set];
+    w = row_at(row).word[set];
   }
   out = {static_cast<std::uint32_t>(row * 64 + lowest_bit(w))};
   return true;
@@ -71,10 +60,10 @@ bool FreeArea::first(unsigned set, BlockIndex from, BlockIndex& out) const {
 
 bool FreeArea::last(unsigned set, BlockIndex& out) const {
   for (std::size_t high = kTopWords; high-- != 0;) {
-    if (top_[high].word[set] == 0) continue;
-    const std::size_t mid = high * 64 + highest_bit(top_[high].word[set]);
+    if (top_at(high).word[set] == 0) continue;
+    const std::size_t mid = high * 64 + highest_bit(top_at(high).word[set]);
     const std::size_t row = mid * 64 + highest_bit(summary_[mid].word[set]);
-    out = {static_cast<std::uint32_t>(row * 64 + highest_bit(rows_[row].word[set]))};
+    out = {static_cast<std::uint32_t>(row * 64 + highest_bit(row_at(row).word[set]))};
     return true;
   }
   return false;
@@ -103,24 +92,24 @@ unsigned FreeArea::orders_present(Migratetype t) const {
   for (unsigned o = 0; o < kOrders; ++o) {
     std::uint64_t seen = 0;
     const std::size_t tops = (rows_in_use_ + 4095) / 4096;
-    for (std::size_t i = 0; i < tops; ++i) seen |= top_[i].word[set_of(t, o)];
+    for (std::size_t i = 0; i < tops; ++i) seen |= top_at(i).word[set_of(t, o)];
     if (seen != 0) present |= 1U << o;
   }
   return present;
 }
 
 void FreeArea::clear_all() {
-  for (std::size_t i = 0; i < rows_in_use_; ++i) rows_[i] = {};
-  for (std::size_t i = 0; i < rows_for(rows_in_use_); ++i) summary_[i] = {};
+  for (std::size_t i = 0; i < rows_in_use_; ++i) row_at(i) = {};
+  for (std::size_t i = 0; i < groups_for(rows_in_use_); ++i) summary_[i] = {};
   for (auto& t : top_) t = {};
 }
 
 bool FreeArea::summaries_consistent() const {
   for (unsigned set = 0; set < kSets; ++set) {
     for (std::size_t i = 0; i < rows_in_use_; ++i)
-      if ((rows_[i].word[set] != 0) != ((summary_[i / 64].word[set] >> (i % 64) & 1) != 0)) return false;
-    for (std::size_t i = 0; i < rows_for(rows_in_use_); ++i)
-      if ((summary_[i].word[set] != 0) != ((top_[i / 64].word[set] >> (i % 64) & 1) != 0)) return false;
+      if ((row_at(i).word[set] != 0) != ((summary_[i / 64].word[set] >> (i % 64) & 1) != 0)) return false;
+    for (std::size_t i = 0; i < groups_for(rows_in_use_); ++i)
+      if ((summary_[i].word[set] != 0) != ((top_at(i / 64).word[set] >> (i % 64) & 1) != 0)) return false;
   }
   return true;
 }

@@ -6,7 +6,7 @@
 // [FA-3] a summary bit is set exactly when the word below it is not zero
 //
 // A set is a bitmap over pageblocks under two levels of summary: insert, remove and "lowest address" are O(1). The
-// words of all sets for the same 64 pageblocks lie side by side, so that a small heap touches one page of them.
+// words of all sets for the same 64 pageblocks lie side by side, with the descriptors of these (block_group.h).
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 #include "base/config.h"
 #include "base/units.h"
-#include "pages/meta_array.h"
+#include "pages/block_group.h"
 #include "pages/migratetype.h"
 
 namespace bm::pages {
@@ -24,13 +24,13 @@ class FreeArea {
   static constexpr unsigned kOrders = kPageblockOrder + 1;  // 0..9; whole blocks and more are order 9 here
   static constexpr unsigned kAnyWhole = kMigratetypes * kOrders;
   static constexpr unsigned kDirtyWhole = kAnyWhole + 1;
-  static constexpr unsigned kSets = 64;  // room for the migratetypes to come; 512 bytes per 64 pageblocks
+  static constexpr unsigned kSets = kFreeSets;
+  static constexpr std::size_t kTopWords = 16;  // for 16 * 64 * 64 * 64 pageblocks: 8 TiB
 
   static constexpr unsigned set_of(Migratetype t, unsigned order) { return index(t) * kOrders + order; }
-  static std::size_t bytes_for(std::size_t blocks);
 
-  // `storage` has bytes_for(blocks) bytes of reservation.
-  void init(const os::Vm& vm, char* storage, std::size_t blocks);
+  // `groups` belongs to the mem_map.
+  void init(BlockGroups& groups) { groups_ = &groups; }
   bool ensure(std::size_t blocks);  // room for that many pageblocks; false: out of memory
 
   void insert(unsigned set, BlockIndex b);
@@ -50,15 +50,15 @@ class FreeArea {
   bool summaries_consistent() const;
 
  private:
-  struct alignas(kCacheLine) Row {
-    std::uint64_t word[kSets];
-  };
-  static constexpr std::size_t kTopWords = 16;  // for 16 * 64 * 64 * 64 pageblocks: 8 TiB
+  // Counted from the end so that all a small heap needs of both levels lies together.
+  FreeRow& top_at(std::size_t i) { return top_[kTopWords - 1 - i]; }
+  const FreeRow& top_at(std::size_t i) const { return top_[kTopWords - 1 - i]; }
+  FreeRow& row_at(std::size_t i) const { return (*groups_)[i].row; }  // the 64 pageblocks from 64 * i on
 
-  MetaArray<Row> rows_;               // row i: the 64 pageblocks from 64 * i on
-  Row summary_[kTopWords * 64] = {};  // row i: the 64 rows from 64 * i on
-  Row top_[kTopWords] = {};           // row i: the 64 summary rows from 64 * i on
+  FreeRow top_[kTopWords] = {};  // row i, counted from the end: the 64 summary rows from 64 * i on
+  BlockGroups* groups_ = nullptr;
   std::size_t rows_in_use_ = 0;
+  FreeRow summary_[kTopWords * 64] = {};  // row i: the 64 rows from 64 * i on
 };
 
 }  // namespace bm::pages

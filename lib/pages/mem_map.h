@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "base/units.h"
+#include "pages/block_group.h"
 #include "pages/meta_array.h"
 #include "pages/pageblock.h"
 
@@ -54,7 +55,7 @@ class MemMap {
     __atomic_store_n(&block(p.block()).slab_index[p.offset()], s, __ATOMIC_RELAXED);
   }
 
-  Pageblock& block(BlockIndex b) const { return blocks_[b.value]; }
+  Pageblock& block(BlockIndex b) const { return groups_[b.value / kGroupBlocks].block[b.value % kGroupBlocks]; }
 
   // Length in pages of the run whose first page this is; 0 when it is not one.
   std::size_t run_pages(Pfn) const;
@@ -71,7 +72,7 @@ class MemMap {
   std::uintptr_t fast_base_ = 0;
   std::size_t fast_pages_ = 0;  // committed pages of the first section: their entries may be read
   MetaArray<std::uint32_t> entries_;
-  MetaArray<Pageblock> blocks_;
+  BlockGroups groups_;
   std::atomic<unsigned> section_count_{0};
   Section sections_[kMaxSections];
 };

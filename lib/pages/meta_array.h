@@ -1,6 +1,8 @@
 // meta_array.h: metadata arrays and records: reserved once, committed from the front.  layer: pages
 // The early bump allocator of the kernel's memblock, per kind: indices are stable, memory never goes back, and what is
 // committed reads as zero. One writer at a time (the caller's lock); readers need none for elements already ensured.
+// An array may grow downwards, so that the heads of two arrays lie side by side: one commit serves both, and a small
+// process has one page table for them.
 #pragma once
 
 #include <cstddef>
@@ -10,47 +12,62 @@
 
 namespace bm::pages {
 
+enum class Growth : unsigned char { kUp, kDown };
+
 class MetaSpace {
  public:
   static constexpr std::size_t kStep = 64 * 1024;  // bytes; also what parts are aligned to
 
-  void init(const os::Vm& vm, char* start, std::size_t bytes) {
+  // The space is [origin, origin + bytes), or [origin - bytes, origin) when it grows downwards.
+  void init(const os::Vm& vm, char* origin, std::size_t bytes, Growth growth = Growth::kUp) {
     vm_ = &vm;
-    start_ = start;
+    origin_ = origin;
     reserved_ = bytes;
+    growth_ = growth;
   }
-  // Makes the first `bytes` usable. False: out of memory or of reservation; nothing changed.
+  // Makes the first `bytes` usable, counted from the origin. False: out of memory or of reservation; nothing changed.
   bool ensure(std::size_t bytes) {
     if (bytes <= committed_) return true;
     if (bytes > reserved_) return false;
-    std::size_t to = align_up(bytes, kStep);
     const std::size_t ahead = align_up(bytes + committed_ / 4, kStep);
-    if (ahead <= reserved_ && vm_->commit(start_ + committed_, ahead - committed_)) {
-      committed_ = ahead;
-      return true;
-    }
-    if (to > reserved_) to = reserved_;
-    if (!vm_->commit(start_ + committed_, to - committed_)) return false;
-    committed_ = to;
-    return true;
+    if (ahead <= reserved_ && commit_to(ahead)) return true;
+    const std::size_t to = align_up(bytes, kStep);
+    return commit_to(to < reserved_ ? to : reserved_);
   }
-  char* start() const { return start_; }
+  // The caller has committed that much itself, together with something beside it.
+  void adopt(std::size_t bytes) { committed_ = bytes; }
+
+  char* origin() const { return origin_; }
   std::size_t reserved() const { return reserved_; }
   std::size_t committed() const { return committed_; }
 
  private:
+  bool commit_to(std::size_t to) {
+    char* const start = growth_ == Growth::kUp ? origin_ + committed_ : origin_ - to;
+    if (!vm_->commit(start, to - committed_)) return false;
+    committed_ = to;
+    return true;
+  }
+
   const os::Vm* vm_ = nullptr;
-  char* start_ = nullptr;
+  char* origin_ = nullptr;
   std::size_t reserved_ = 0;
   std::size_t committed_ = 0;
+  Growth growth_ = Growth::kUp;
 };
 
-template <class T>
+template <class T, Growth kGrowth = Growth::kUp>
 class MetaArray : public MetaSpace {
  public:
+  void init(const os::Vm& vm, char* origin, std::size_t bytes) { MetaSpace::init(vm, origin, bytes, kGrowth); }
   bool ensure_count(std::size_t n) { return n <= capacity() && ensure(n * sizeof(T)); }
-  T* data() const { return reinterpret_cast<T*>(start()); }
-  T& operator[](std::size_t i) const { return data()[i]; }
+  T* data() const { return reinterpret_cast<T*>(origin()); }
+  T& operator[](std::size_t i) const {
+    if constexpr (kGrowth == Growth::kUp)
+      return data()[i];
+    else
+      return *(data() - 1 - i);
+  }
   std::size_t capacity() const { return reserved() / sizeof(T); }
 };
 

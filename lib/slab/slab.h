@@ -4,7 +4,8 @@
 // [SL-1] free_count == popcount(free); no bit at or above kClass[size_class].objects is set
 // [SL-2] a set bit means: the object is neither with the program nor in a thread's bin. A bit of `remote` means the same
 //        of an object that another thread has freed; no object has both bits
-// [SL-3] queued != 0 while the slab is on (or about to be put on) its heap's pending list
+// [SL-3] queued == the process's fork generation while the slab is on (or about to be put on) its heap's pending list;
+//        what a thread that vanished in a fork was about to list carries the generation before
 //
 //   line 0, written under the owning heap's lock      line 1, written by any thread
 //   | free[4]                                 32 |    | remote[4]                           32 |

@@ -14,6 +14,9 @@ class SlabTable {
  public:
   static constexpr std::size_t bytes_for(std::size_t slabs) { return slabs * sizeof(Slab); }
   void init(const os::Vm& vm, char* storage, std::size_t bytes) { slabs_.init(vm, storage, bytes); }
+  // Storage that is committed; adopt(): so much of it the caller has committed itself.
+  std::size_t committed() const { return slabs_.committed(); }
+  void adopt(std::size_t bytes) { slabs_.adopt(bytes); }
 
   // A descriptor with an empty remote map, not in use by any heap; 0: out of memory. `queued` and pending_next are left
   // as they are: a late remote freer of its previous life may be about to queue it.

@@ -169,6 +169,37 @@ TEST_CASE("an orphan is recounted by its maps, wherever its owner stopped", "[he
   for (BlockHead* const b : all) delete_block(b);
 }
 
+TEST_CASE("SL-3: a freer that vanished between queueing a slab and listing it leaves nothing unheard", "[heap][fork]") {
+  constexpr std::size_t kSize = 2304;
+  const unsigned c = slab::class_of(kSize);
+  flush_own();
+  BlockHead* all[40];
+  for (auto& b : all) b = new_block(kSize, 1);
+  heap::ThreadHeap& h = *heap::current_heap();
+  const auto set_queued = [&](std::uint32_t value) {
+    for (std::uint32_t i = 1; i < heap::process.slabs.limit(); ++i) {
+      slab::Slab& s = heap::process.slabs[i];
+      if (s.heap == h.index && s.size_class == c) s.queued = value;
+    }
+  };
+  set_queued(1);  // as if other threads were about to list them
+  const Ending e = in_child([&] {
+    bool ok = true;
+    std::thread([&] {
+      for (BlockHead* const b : all) ok &= delete_block(b);
+    }).join();
+    BM_CHILD_REQUIRE(ok);
+    flush_own();
+    BM_CHILD_REQUIRE(slabs_of(h, c) == 0);
+    BM_CHILD_REQUIRE(broken_heap(h) == "");
+    return true;
+  });
+  set_queued(0);
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
+  for (BlockHead* const b : all) delete_block(b);
+}
+
 TEST_CASE("no pageblock stays isolated in a child because another thread was giving it back", "[heap][fork]") {
   std::atomic<bool> stop{false};
   std::thread purger([&] {

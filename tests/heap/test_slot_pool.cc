@@ -14,10 +14,10 @@ namespace {
 bool commit_nothing(void*, std::size_t) { return false; }
 
 struct Fixture {
-  explicit Fixture(std::size_t n, std::size_t taken = 0) : bytes(n) {
+  explicit Fixture(std::size_t n) : bytes(n) {
     storage = static_cast<char*>(vm.reserve(bytes, pages::MetaSpace::kStep));
     REQUIRE(storage != nullptr);
-    pool.init(vm, storage, bytes, taken);
+    pool.init(vm, storage, bytes);
   }
   ~Fixture() { os::linux_vm.release(storage, bytes); }
 
@@ -58,23 +58,21 @@ TEST_CASE("an array given back serves the same size only", "[heap][slot_pool]") 
   CHECK(f.pool.take(3) != small);
 }
 
-TEST_CASE("what belongs to somebody else is committed and never handed out", "[heap][slot_pool]") {
-  Fixture f(std::size_t{1} << 20, 4096);
-  REQUIRE(f.pool.ensure_first());
-  REQUIRE(f.pool.storage() == f.storage);
-  for (int i = 0; i < 4096; ++i) f.storage[i] = 7;
-  for (int k = 0; k < 100; ++k) {
-    auto* const a = reinterpret_cast<char*>(f.pool.take(5));
-    REQUIRE(a >= f.storage + 4096);
-    REQUIRE(a < f.storage + f.bytes);
-  }
+TEST_CASE("the first arrays ask nothing of the OS", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20);
+  f.vm.commit = commit_nothing;
+  for (std::size_t k = 0; k < SlotPool::kEarlyBytes / (32 * sizeof(void*)); ++k) REQUIRE(f.pool.take(5) != nullptr);
+  CHECK(f.pool.take(5) == nullptr);
+  f.vm.commit = os::linux_vm.commit;
+  auto* const a = reinterpret_cast<char*>(f.pool.take(5));
+  CHECK((a >= f.storage && a < f.storage + f.bytes));
 }
 
 TEST_CASE("a pool without room says no and serves what comes back", "[heap][slot_pool]") {
   Fixture f(pages::MetaSpace::kStep);
   std::vector<void**> taken;
   while (void** const a = f.pool.take(SlotPool::kMaxOrder)) taken.push_back(a);
-  REQUIRE(taken.size() == pages::MetaSpace::kStep / (sizeof(void*) << SlotPool::kMaxOrder));
+  REQUIRE(taken.size() == (SlotPool::kEarlyBytes + pages::MetaSpace::kStep) / (sizeof(void*) << SlotPool::kMaxOrder));
   f.pool.give_back(taken.back(), SlotPool::kMaxOrder);
   CHECK(f.pool.take(SlotPool::kMaxOrder) == taken.back());
 }
@@ -90,7 +88,9 @@ TEST_CASE("a request that is refused takes nothing", "[heap][slot_pool]") {
 TEST_CASE("a pool that may commit nothing says no and recovers", "[heap][slot_pool]") {
   Fixture f(std::size_t{1} << 20);
   f.vm.commit = commit_nothing;
-  CHECK(f.pool.take(1) == nullptr);
+  constexpr unsigned kOrder = SlotPool::kMaxOrder;
+  for (std::size_t k = 0; k < SlotPool::kEarlyBytes / (sizeof(void*) << kOrder); ++k) REQUIRE(f.pool.take(kOrder));
+  CHECK(f.pool.take(kOrder) == nullptr);
   f.vm.commit = os::linux_vm.commit;
-  CHECK(f.pool.take(1) != nullptr);
+  CHECK(f.pool.take(kOrder) != nullptr);
 }

@@ -26,10 +26,12 @@ using test::VmCall;
 
 struct Fixture {
   explicit Fixture(std::size_t blocks) {
-    const std::size_t bytes = FreeArea::bytes_for(blocks);
-    area.init(FakeVm::table, static_cast<char*>(FakeVm::table.reserve(bytes, 4096)), blocks);
+    const std::size_t bytes = align_up(groups_for(blocks) * sizeof(BlockGroup), MetaSpace::kStep);
+    groups.init(FakeVm::table, static_cast<char*>(FakeVm::table.reserve(bytes, 4096)) + bytes, bytes);
+    area.init(groups);
   }
   FakeVm vm;
+  BlockGroups groups;
   FreeArea area;
 };
 

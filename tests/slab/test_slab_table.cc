@@ -97,7 +97,7 @@ TEST_CASE("two threads never hold the same descriptor", "[slab][slab_table][thre
     std::vector<std::uint32_t> mine;
     for (--waiting; waiting != 0;) {
     }
-    for (int k = 0; k < 500'000; ++k) {
+    for (int k = 0; k < 3'000'000; ++k) {
       if (mine.size() < 40 && (k % 3 != 0 || mine.empty())) {
         mine.push_back(f.table.take());
         if (holders[mine.back()].fetch_add(1) != 0) ++clashes;
