@@ -15,6 +15,12 @@ namespace api = bm::api;
 
 const char bm::interpose::c_family_anchor = 0;
 
+namespace {
+
+[[gnu::used]] const char* const startup = &bm::interpose::startup_anchor;
+
+}  // namespace
+
 extern "C" {
 
 // C, POSIX

@@ -95,6 +95,11 @@ bool ProcessHeap::lay_out(const os::Vm& vm) {
   return true;
 }
 
+// Written under lock_, read without.
+void ProcessHeap::add_active(int n) {
+  __atomic_store_n(&active_, active_ + static_cast<std::uint32_t>(n), __ATOMIC_RELAXED);
+}
+
 // A heap nobody uses, lock_ held: one handed back, else one whose thread ended after its exit hook, else an orphan.
 ThreadHeap* ProcessHeap::find_reusable() {
   if (abandoned_ != 0) {
@@ -111,7 +116,7 @@ ThreadHeap* ProcessHeap::find_reusable() {
     }
     if (s == HeapState::kActive && h.late && !os::thread_exists(h.owner)) {
       --late_;
-      --active_;
+      add_active(-1);
       h.late = false;
       return &h;
     }
@@ -145,7 +150,7 @@ ThreadHeap* ProcessHeap::acquire() {
       h->late = true;
       ++late_;
     }
-    ++active_;
+    add_active(1);
     h->state.store(recount ? HeapState::kAdopted : HeapState::kActive);
   }
   if (recount) {
@@ -206,7 +211,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
   if (pool != nullptr) pool->help_abandoned();
   h.help_abandoned();
   os::LockGuard hold(lock_);
-  --active_;
+  add_active(-1);
   h.next_abandoned = abandoned_;
   abandoned_ = h.index;
 }
@@ -264,7 +269,7 @@ void ProcessHeap::own_after_fork(ThreadHeap& h) {
   }
   h.state.store(frozen ? HeapState::kFrozen : HeapState::kActive);
   h.owner = os::thread_id();
-  active_ += frozen ? 0 : 1;
+  if (!frozen) add_active(1);
 }
 
 void ProcessHeap::pool_after_fork(ThreadHeap& h) {

@@ -51,6 +51,7 @@ class ProcessHeap {
   void own_after_fork(ThreadHeap& heap);
   void pool_after_fork(ThreadHeap& heap);
   void others_after_fork(ThreadHeap& heap);
+  void add_active(int n);
   ThreadHeap* find_reusable();
   ThreadHeap* new_heap();
   ThreadHeap* ensure_pool();

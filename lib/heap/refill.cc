@@ -155,7 +155,7 @@ void ThreadHeap::take_over(ThreadHeap& from, std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
   from.unlist(slab_index);
   own_pages(s);
-  __atomic_store_n(&s.heap, index, __ATOMIC_RELEASE);
+  s.set_holder(index);
   rebucket(slab_index);
 }
 
@@ -180,7 +180,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   s.fill();
   process.map.set_slab_index(first, i);
   own_pages(s);
-  __atomic_store_n(&s.heap, index, __ATOMIC_RELEASE);
+  s.set_holder(index);
   ++bins[c].made;
   rebucket(i);
   return i;
@@ -192,7 +192,7 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
   const Pfn first = s.first;
   unlist(slab_index);
   ++bins[s.size_class].emptied;
-  __atomic_store_n(&s.heap, 0, __ATOMIC_RELEASE);
+  s.set_holder(0);
   for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
   process.slabs.give_back(slab_index);
   pages.free(process.zone, info.order, process.map.block(first.block()).migratetype, first);
@@ -214,7 +214,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
       std::uint64_t bits = s.free[w];
       for (; bits != 0 && n < want; bits &= bits - 1)
         out[n++] = start + std::size_t{w * 64 + lowest_bit(bits)} * info.size;
-      s.free[w] = bits;
+      __atomic_store_n(&s.free[w], bits, __ATOMIC_RELAXED);
     }
     s.free_count = static_cast<std::uint16_t>(s.free_count - (n - before));
     rebucket(i);

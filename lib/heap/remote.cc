@@ -51,7 +51,7 @@ void ThreadHeap::drain_pending() {
     const std::uint32_t next = s.pending_next.load(std::memory_order_relaxed);
     s.queued.exchange(0);
     const bool freed = s.has_remote();
-    const std::uint32_t holder = __atomic_load_n(&s.heap, __ATOMIC_ACQUIRE);
+    const std::uint32_t holder = s.holder();
     if (freed && holder == index) {
       if (!s.merge_remote()) os::fatal("double free in the slab at", process.map.address(s.first));
       if (s.empty())
@@ -71,7 +71,7 @@ void ThreadHeap::forward_pending() {
     Slab& s = process.slabs[i];
     next = s.pending_next.load(std::memory_order_relaxed);
     s.queued.exchange(0);
-    const std::uint32_t holder = __atomic_load_n(&s.heap, __ATOMIC_ACQUIRE);
+    const std::uint32_t holder = s.holder();
     if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i);
   }
   pending_count.store(0, std::memory_order_relaxed);
@@ -84,7 +84,7 @@ void ThreadHeap::recount() {
   const std::uint32_t limit = process.slabs.limit();
   for (std::uint32_t i = 1; i < limit; ++i) {
     Slab& s = process.slabs[i];
-    if (s.heap != index) continue;
+    if (s.holder() != index) continue;
     s.queued.store(0);
     s.free_count = 0;
     for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + popcount(w));

@@ -23,10 +23,11 @@ SlabSums sum_slabs() {
   const std::uint32_t limit = process.slabs.limit();
   for (std::uint32_t i = 1; i < limit; ++i) {
     const Slab& s = process.slabs[i];
-    if (s.heap == 0) continue;
+    if (s.holder() == 0) continue;
     std::size_t free_objects = 0;
     for (unsigned w = 0; w < slab::kMapWords; ++w)
-      free_objects += std::size_t(popcount(s.free[w] | s.remote[w].load(std::memory_order_relaxed)));
+      free_objects += std::size_t(
+          popcount(__atomic_load_n(&s.free[w], __ATOMIC_RELAXED) | s.remote[w].load(std::memory_order_relaxed)));
     const slab::SizeClass& info = s.size_info();
     sums.pages += info.pages;
     if (free_objects < info.objects) sums.used_bytes += (info.objects - free_objects) * info.size;
@@ -122,7 +123,7 @@ int validate() {
     if (s == HeapState::kOrphan || s == HeapState::kAdopted) owner.recount();
     const std::uint32_t limit = process.slabs.limit();
     for (std::uint32_t i = 1; i < limit; ++i)
-      if (process.slabs[i].heap == h) broken += check_slab(i, owner);
+      if (process.slabs[i].holder() == h) broken += check_slab(i, owner);
   }
   return broken;
 }

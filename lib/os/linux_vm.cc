@@ -36,9 +36,7 @@ std::uintptr_t map_anywhere(std::size_t bytes, int protection, int flags) {
 
 void unmap(std::uintptr_t start, std::size_t bytes) { system_call(SYS_munmap, start, bytes); }
 
-bool advise(void* start, std::size_t bytes, int advice) {
-  return system_call(SYS_madvise, start, bytes, advice) == 0;
-}
+bool advise(void* start, std::size_t bytes, int advice) { return system_call(SYS_madvise, start, bytes, advice) == 0; }
 
 // An aligned mapping: as the kernel places it if that happens to fit, else a larger one with its ends cut off.
 void* map_aligned(std::size_t bytes, std::size_t alignment, int protection, int flags) {

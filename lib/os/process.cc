@@ -50,9 +50,7 @@ std::uint32_t thread_id() { return static_cast<std::uint32_t>(system_call(SYS_ge
 
 bool is_main_thread() { return system_call(SYS_gettid) == process_id(); }
 
-bool thread_exists(std::uint32_t tid) {
-  return system_call(SYS_tgkill, process_id(), tid, 0) != -ESRCH;
-}
+bool thread_exists(std::uint32_t tid) { return system_call(SYS_tgkill, process_id(), tid, 0) != -ESRCH; }
 
 bool at_thread_exit(void (*hook)(void*), void* argument) {
   if (__cxa_thread_atexit_impl == nullptr) return false;

@@ -37,7 +37,8 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   auto* const metadata = static_cast<char*>(vm.reserve(total, kPageSize));
   if (metadata == nullptr) return false;
   const auto start = reinterpret_cast<std::uintptr_t>(metadata);
-  const std::uintptr_t middle = align_down(start + group_bytes + kPageblockSize / 2, kPageblockSize) + kPageblockSize / 2;
+  const std::uintptr_t middle =
+      align_down(start + group_bytes + kPageblockSize / 2, kPageblockSize) + kPageblockSize / 2;
   char* const meet = metadata + (middle - start);
   map.groups_.init(vm, meet, group_bytes);
   map.entries_.init(vm, meet, entry_bytes);

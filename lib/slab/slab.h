@@ -7,7 +7,8 @@
 // [SL-3] queued == the process's fork generation while the slab is on (or about to be put on) its heap's pending list;
 //        what a thread that vanished in a fork was about to list carries the generation before
 //
-//   line 0, written under the owning heap's lock      line 1, written by any thread
+//   line 0, written under the owning heap's lock,     line 1, written by any thread
+//   `free` with atomic stores (put_remote reads it)
 //   | free[4]                                 32 |    | remote[4]                           32 |
 //   | first, next, prev, heap                 16 |    | pending_next, queued                 8 |
 //   | free_count, size_class, bucket, in_use   8 |
@@ -40,6 +41,9 @@ struct alignas(kCacheLine) Slab {
   std::atomic<std::uint32_t> pending_next;
   std::atomic<std::uint32_t> queued;
 
+  // Any thread may ask; 0 means that the descriptor is not in use.
+  std::uint32_t holder() const { return __atomic_load_n(&heap, __ATOMIC_ACQUIRE); }
+  void set_holder(std::uint32_t index) { __atomic_store_n(&heap, index, __ATOMIC_RELEASE); }
   const SizeClass& size_info() const { return kClass[size_class]; }
   bool empty() const { return free_count == size_info().objects; }
 
@@ -48,7 +52,8 @@ struct alignas(kCacheLine) Slab {
     const unsigned n = size_info().objects;
     for (unsigned w = 0; w < kMapWords; ++w) {
       const unsigned first_bit = w * 64;
-      free[w] = n <= first_bit ? 0 : bit_span(0, n - first_bit < 64 ? n - first_bit : 64);
+      const std::uint64_t bits = n <= first_bit ? 0 : bit_span(0, n - first_bit < 64 ? n - first_bit : 64);
+      __atomic_store_n(&free[w], bits, __ATOMIC_RELAXED);
     }
     free_count = static_cast<std::uint16_t>(n);
   }
@@ -57,7 +62,7 @@ struct alignas(kCacheLine) Slab {
   bool put(unsigned i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
     if (((free[i / 64] | remote[i / 64].load(std::memory_order_relaxed)) & bit) != 0) return false;
-    free[i / 64] |= bit;
+    __atomic_store_n(&free[i / 64], free[i / 64] | bit, __ATOMIC_RELAXED);
     ++free_count;
     return true;
   }
@@ -77,7 +82,7 @@ struct alignas(kCacheLine) Slab {
       if (remote[w].load() == 0) continue;
       const std::uint64_t r = remote[w].exchange(0);
       sound = sound && (free[w] & r) == 0;
-      free[w] |= r;
+      __atomic_store_n(&free[w], free[w] | r, __ATOMIC_RELAXED);
       free_count = static_cast<std::uint16_t>(free_count + popcount(r));
     }
     return sound;

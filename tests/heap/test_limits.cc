@@ -113,7 +113,7 @@ TEST_CASE("child: threads exhaust the limit together", "[.child]") {
   CHECK(heap::validate() == 0);
 }
 
-TEST_CASE("under RLIMIT_AS and RLIMIT_DATA allocation says no and recovers", "[heap][limits]") {
+TEST_CASE("under RLIMIT_AS and RLIMIT_DATA allocation says no and recovers", "[heap][limits][native]") {
   for (const auto which : {RLIMIT_AS, RLIMIT_DATA})
     for (const std::size_t mib : {64u, 128u, 512u})
       for (const char* const test : {"child: exhausts*", "child: threads*"}) {
@@ -123,7 +123,7 @@ TEST_CASE("under RLIMIT_AS and RLIMIT_DATA allocation says no and recovers", "[h
       }
 }
 
-TEST_CASE("a limit that comes later is met and lifted", "[heap][limits]") {
+TEST_CASE("a limit that comes later is met and lifted", "[heap][limits][native]") {
   deallocate(allocate(100));
   const Ending e = in_child([] {
     rlimit limit{};

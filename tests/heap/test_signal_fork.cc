@@ -87,7 +87,7 @@ void* kept[2000];
 
 }  // namespace
 
-TEST_CASE("forks at any instruction of a refill with a new slab", "[heap][fork][signal]") {
+TEST_CASE("forks at any instruction of a refill with a new slab", "[heap][fork][signal][native]") {
   if (!kCanSingleStep) return;
   check_piece(
       "refill",
@@ -99,7 +99,7 @@ TEST_CASE("forks at any instruction of a refill with a new slab", "[heap][fork][
   deallocate(kept[0]);
 }
 
-TEST_CASE("forks at any instruction of a bin that grows or gives back", "[heap][fork][signal]") {
+TEST_CASE("forks at any instruction of a bin that grows or gives back", "[heap][fork][signal][native]") {
   if (!kCanSingleStep) return;
   const auto prepare = [] {
     flush_own();
@@ -115,7 +115,7 @@ TEST_CASE("forks at any instruction of a bin that grows or gives back", "[heap][
       397);
 }
 
-TEST_CASE("forks at any instruction of a run's life", "[heap][fork][signal]") {
+TEST_CASE("forks at any instruction of a run's life", "[heap][fork][signal][native]") {
   if (!kCanSingleStep) return;
   check_piece(
       "run", [] { heap::trim(0); },
@@ -128,7 +128,7 @@ TEST_CASE("forks at any instruction of a run's life", "[heap][fork][signal]") {
       97);
 }
 
-TEST_CASE("forks at any instruction of a free into another thread's heap", "[heap][fork][signal]") {
+TEST_CASE("forks at any instruction of a free into another thread's heap", "[heap][fork][signal][native]") {
   if (!kCanSingleStep) return;
   const auto prepare = [] {
     std::thread([] {
@@ -143,7 +143,7 @@ TEST_CASE("forks at any instruction of a free into another thread's heap", "[hea
       997);
 }
 
-TEST_CASE("forks at any instruction of a free: no block in use is in a bin", "[heap][fork][signal]") {
+TEST_CASE("forks at any instruction of a free: no block in use is in a bin", "[heap][fork][signal][native]") {
   if (!kCanSingleStep) return;
   // Each time the slot that the free fills still holds the pointer that was popped from it: a block in use.
   for (const std::size_t bytes : {48ul, 300'000ul})
@@ -194,7 +194,7 @@ void fork_in_handler(int) {
 
 }  // namespace
 
-TEST_CASE("forks by signal while this thread and another churn", "[heap][fork][signal]") {
+TEST_CASE("forks by signal while this thread and another churn", "[heap][fork][signal][native]") {
   std::signal(SIGUSR1, fork_in_handler);
   std::atomic<bool> stop{false};
   const pthread_t self = pthread_self();

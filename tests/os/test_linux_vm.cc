@@ -45,7 +45,7 @@ TEST_CASE("reservations are aligned and unreadable until committed, then zero", 
   }
 }
 
-TEST_CASE("what is cut off around an aligned reservation goes back", "[linux_vm]") {
+TEST_CASE("what is cut off around an aligned reservation goes back", "[linux_vm][native]") {
   rlimit was{};
   getrlimit(RLIMIT_AS, &was);
   const auto left_after = [](std::size_t bytes) {
@@ -73,7 +73,7 @@ TEST_CASE("a purged range reads as zero and costs nothing", "[linux_vm]") {
   linux_vm.release(p, kMiB);
 }
 
-TEST_CASE("locked memory is not purged: false, contents unchanged", "[linux_vm]") {
+TEST_CASE("locked memory is not purged: false, contents unchanged", "[linux_vm][native]") {
   auto* p = static_cast<char*>(linux_vm.map(64 * 1024, kPageSize));
   std::memset(p, 1, 64 * 1024);
   REQUIRE(mlock(p, 4096) == 0);
@@ -116,7 +116,7 @@ TEST_CASE("no is an answer, and errno stays", "[linux_vm]") {
   CHECK(errno == EOWNERDEAD);
 }
 
-TEST_CASE("address_space_left: unlimited, by address space, by data", "[linux_vm]") {
+TEST_CASE("address_space_left: unlimited, by address space, by data", "[linux_vm][native]") {
   const auto left_under = [](__rlimit_resource_t which, std::size_t use) {
     const std::size_t limit_bytes = std::size_t{4} << 30;
     const rlimit limit{limit_bytes, RLIM_INFINITY};

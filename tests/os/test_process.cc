@@ -70,7 +70,7 @@ TEST_CASE("before init nobody is a child", "[process]") {
   CHECK_FALSE(s.forked());
 }
 
-TEST_CASE("fork, _Fork, raw clone, grandchildren: each child is told once", "[process]") {
+TEST_CASE("fork, _Fork, raw clone, grandchildren: each child is told once", "[process][fork]") {
   Page page;
   ForkSentinel s;
   errno = EOWNERDEAD;
@@ -79,7 +79,7 @@ TEST_CASE("fork, _Fork, raw clone, grandchildren: each child is told once", "[pr
   check_children_of(s);
 }
 
-TEST_CASE("so also by process id where the OS cannot wipe a page", "[process]") {
+TEST_CASE("so also by process id where the OS cannot wipe a page", "[process][fork]") {
   const int fd = memfd_create("sentinel", 0);
   REQUIRE(ftruncate(fd, static_cast<off_t>(granule())) == 0);
   Page page(fd);  // of a file: MADV_WIPEONFORK is refused
@@ -92,7 +92,7 @@ TEST_CASE("so also by process id where the OS cannot wipe a page", "[process]") 
   close(fd);
 }
 
-TEST_CASE("vfork shares the page: neither side is told", "[process]") {
+TEST_CASE("vfork shares the page: neither side is told", "[process][fork]") {
   Page page;
   ForkSentinel s;
   s.init(page.at);

@@ -110,7 +110,7 @@ struct Fixture : ZoneFixture {
   }
 };
 
-TEST_CASE("interrupted anywhere: alloc and free inside a pageblock", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: alloc and free inside a pageblock", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({1, 5, 64});
   Run run;
@@ -118,20 +118,20 @@ TEST_CASE("interrupted anywhere: alloc and free inside a pageblock", "[zone_reco
   interrupt_everywhere(z, held, {7}, [&] { z.zone.free(run.first, 7); });
 }
 
-TEST_CASE("interrupted anywhere: alloc that opens a fresh pageblock", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: alloc that opens a fresh pageblock", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({kBlock});
   Run run;
   interrupt_everywhere(z, held, {7}, [&] { z.zone.alloc(7, kMovable, run); });
 }
 
-TEST_CASE("interrupted anywhere: the first alloc of all", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: the first alloc of all", "[zone_recover][native]") {
   Fixture z;
   Run run;
   interrupt_everywhere(z, {}, {7}, [&] { z.zone.alloc(7, kMovable, run); });
 }
 
-TEST_CASE("interrupted anywhere: alloc and free over pageblocks", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: alloc and free over pageblocks", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({10});
   z.free(z.alloc(3 * kBlock));
@@ -140,21 +140,21 @@ TEST_CASE("interrupted anywhere: alloc and free over pageblocks", "[zone_recover
   interrupt_everywhere(z, held, {2 * kBlock + 9}, [&] { z.zone.free(run.first, 2 * kBlock + 9); });
 }
 
-TEST_CASE("interrupted anywhere: alloc over fresh pageblocks", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: alloc over fresh pageblocks", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({10});
   Run run;
   interrupt_everywhere(z, held, {2 * kBlock + 9}, [&] { z.zone.alloc(2 * kBlock + 9, kUnmovable, run); });
 }
 
-TEST_CASE("interrupted anywhere: extend, over the frontier", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: extend, over the frontier", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({10});
   interrupt_everywhere(z, held, {20}, [&] { z.zone.extend(held[0].first, 10, 30); });
   interrupt_everywhere(z, {{held[0].first, 30}}, {kBlock}, [&] { z.zone.extend(held[0].first, 30, 30 + kBlock); });
 }
 
-TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({kBlock, kBlock});
   z.free(z.alloc(kBlock));
@@ -162,7 +162,7 @@ TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone
   interrupt_everywhere(z, held, {2}, [&] { z.zone.alloc(2, kReclaimable, run); });
 }
 
-TEST_CASE("interrupted anywhere: batches lose what they had in hand, at most", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: batches lose what they had in hand, at most", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({3});
   Run run[4];
@@ -171,7 +171,7 @@ TEST_CASE("interrupted anywhere: batches lose what they had in hand, at most", "
   interrupt_everywhere(z, held, {2, 4}, [&] { z.zone.free_batch(2, first, 4); });
 }
 
-TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({40});
   z.free(z.alloc(2 * kBlock));
@@ -180,7 +180,7 @@ TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone
   interrupt_everywhere(z, rest, {1, 0}, [&] { z.zone.purge(0, true); });
 }
 
-TEST_CASE("interrupted anywhere: a free beyond the watermark", "[zone_recover]") {
+TEST_CASE("interrupted anywhere: a free beyond the watermark", "[zone_recover][native]") {
   Fixture z;
   z.zone.watermarks = {0, 0};
   const auto held = z.hold({kBlock, kBlock});
@@ -188,7 +188,7 @@ TEST_CASE("interrupted anywhere: a free beyond the watermark", "[zone_recover]")
 }
 
 // The same from outside: another thread's instruction, by a raw clone.
-TEST_CASE("forked at random times while another thread allocates and frees", "[zone_recover]") {
+TEST_CASE("forked at random times while another thread allocates and frees", "[zone_recover][native]") {
   INFO("BUDDYMALLOC_SEED=" << seed());
   Fixture z;
   z.zone.watermarks = {kBlock, 2 * kBlock};

@@ -45,6 +45,7 @@ def nanoseconds(result: dict) -> float:
 def fastpath(session: Session) -> None:
     """The fastpath probe, with the floor (a thread-local pop and push) shown beside the peers."""
     session.rounds_or(7)
+    session.warm_mib = 1536
     probe = compile_c(probe_source(session.root, "fastpath.c"), session.scratch / "fastpath", "-O2", "-fno-builtin")
     flags = ("-O2", "-fno-builtin-malloc", "-shared", "-fPIC")
     floor = compile_c(probe_source(session.root, "floor.c"), session.scratch / "floor.so", *flags)
@@ -59,6 +60,7 @@ def fastpath(session: Session) -> None:
 def realloc(session: Session) -> None:
     """One buffer grown from 64 KiB to 1 GiB by realloc, every new page written; seconds and peak memory."""
     session.rounds_or(3)
+    session.warm_mib = 2560
     binary = str(program(session, "realloc_ramp"))
     too_slow = set()
     for number, allocators in session.interleaved():

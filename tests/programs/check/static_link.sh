@@ -48,4 +48,5 @@ cc -O2 -I"$ROOT/include" -static -fno-builtin family.c "$ARCHIVE" -o family
 g++ -O2 -std=c++20 -I"$ROOT/include" -static operators.cc "$ARCHIVE" -o operators
 [[ $(./family) == 'static C' ]]
 [[ $(./operators) == 'static C++' ]]
+[[ $(BUDDYMALLOC_VERBOSE=1 ./family 2>&1 >/dev/null) == buddymalloc*'serving this process'* ]]
 echo 'C and C++ programs'

@@ -1,7 +1,7 @@
-// short_threads.c: a hundred thousand threads, each gone after a few blocks, some of which it leaves to its successors.
+// short_threads.c: hundreds of thousands of threads, each gone after a few blocks, some of which it leaves to its successors.
 // What exited threads held must be taken over: the resident set after the first 10 000 is that at the end.
 // limit: 60 300
-// run: rss 20000 100000
+// run: rss 20000 300000
 #define _GNU_SOURCE
 #include <pthread.h>
 
