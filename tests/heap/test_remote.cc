@@ -135,7 +135,7 @@ TEST_CASE("a later thread adopts the heap of an exited one, with its slabs", "[h
   CHECK(broken_heap(*first) == "");
 }
 
-TEST_CASE("20 000 short threads leave heaps, committed memory and RSS flat", "[heap][adoption]") {
+TEST_CASE("20 000 short threads leave heaps, committed memory and RSS flat", "[heap][adoption][native]") {
   std::atomic<void*> handed{nullptr};
   std::atomic<int> damaged{0};
   const auto life = [&](std::size_t k) {
