@@ -59,6 +59,7 @@ bool ProcessHeap::init() {
   sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
+  zone.keeps_reserve = true;
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;
 }

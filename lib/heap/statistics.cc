@@ -107,7 +107,8 @@ void print_statistics(int fd) {
        << "  reserved        " << s.reserved_bytes << "\n"
        << "  direct mappings " << s.mapped_bytes << " in " << s.mapped_count << "\n"
        << "  purged so far   " << (std::uint64_t{zone.purged_pages} << kPageShift) << "\n"
-       << "pageblocks claimed " << zone.claimed_blocks << ", stolen from " << zone.stolen_blocks << "\n";
+       << "pageblocks claimed " << pages::Mixing::sum(zone.mixing.claimed) << ", stolen from "
+       << pages::Mixing::sum(zone.mixing.stolen) << "\n";
   os::write_all(fd, buffer, text.size());
 }
 

@@ -18,6 +18,8 @@ struct Vm {
   // Drops the contents: the range reads as zero and costs nothing until touched again. False (for example locked
   // memory): contents must be taken as unchanged.
   bool (*purge)(void* start, std::size_t bytes);
+  // Puts memory behind a committed range that reads as zero and leaves it zero. False: not all of it has memory.
+  bool (*populate)(void* start, std::size_t bytes);
   // Wishes: hugepages for this range, or none. No effect on contents; may be ignored.
   void (*advise_huge)(void* start, std::size_t bytes, bool wanted);
   // A zeroed readable and writable mapping of its own, hugepages wished for. Null when refused.

@@ -11,7 +11,7 @@
 
 namespace bm::pages {
 
-inline constexpr unsigned kFreeSets = 64;     // free_area.h says which; room for the migratetypes to come
+inline constexpr unsigned kFreeSets = 64;     // free_area.h says which
 inline constexpr unsigned kGroupBlocks = 64;  // pageblocks, one bit each in every word
 
 // One word of 64 pageblocks (or of 64 words, in summaries) for every free set.

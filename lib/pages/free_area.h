@@ -1,8 +1,9 @@
 // free_area.h: which pageblocks of a zone can serve (order, migratetype).  layer: pages
 // Knows nothing of watermarks, threads or the OS. Writers hold Zone::lock_; after a fork recover() rebuilds it.
 // Truth is each pageblock's free map; the sets below are derived and can be rebuilt from it at any time.
-// [FA-1] an opened pageblock is in exactly one set: (its type, its largest free order), or none when isolated or full
-// [FA-2] a whole-free pageblock is also in the set kAnyWhole, and in kDirtyWhole when any page of it is dirty
+// [FA-1] an opened pageblock is in exactly one set: (its type, its largest free order), or none when hidden or full
+// [FA-2] a whole-free pageblock of a pcp type is also in the set kAnyWhole; one of any type but HighAtomic is in
+//        kDirtyWhole when any page of it is dirty
 // [FA-3] a summary bit is set exactly when the word below it is not zero
 //
 // A set is a bitmap over pageblocks under two levels of summary: insert, remove and "lowest address" are O(1). The
@@ -22,9 +23,10 @@ namespace bm::pages {
 class FreeArea {
  public:
   static constexpr unsigned kOrders = kPageblockOrder + 1;  // 0..9; whole blocks and more are order 9 here
-  static constexpr unsigned kAnyWhole = kMigratetypes * kOrders;
+  static constexpr unsigned kAnyWhole = kListedTypes * kOrders;
   static constexpr unsigned kDirtyWhole = kAnyWhole + 1;
   static constexpr unsigned kSets = kFreeSets;
+  static_assert(kDirtyWhole < kSets);
   static constexpr std::size_t kTopWords = 16;  // for 16 * 64 * 64 * 64 pageblocks: 8 TiB
 
   static constexpr unsigned set_of(Migratetype t, unsigned order) { return index(t) * kOrders + order; }

@@ -3,7 +3,7 @@
 // [PB-1] free_pages == free.count()
 // [PB-2] largest_order == free.largest_order()
 // [PB-3] a page that is not dirty reads as zero and has no memory behind it; a page that is handed out is dirty
-// [PB-4] an isolated block is in no free set; otherwise FA-1 holds
+// [PB-4] a hidden block (isolated, or of type Isolate) is in no free set; otherwise FA-1 holds
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,10 @@ struct Pageblock {
   PageBitmap dirty;  // line 1: bit = page was handed out since it was last known to be zero
   // line 2
   Migratetype migratetype;
+  Migratetype type_before;    // of a block of type Isolate: what it goes back to
   std::int8_t largest_order;  // of a free block in here; -1: none
   bool opened;                // the frontier has passed it: it takes part in allocation
-  bool isolated;              // taken out of the sets while it is purged
+  bool isolated;              // taken out of the sets for the moment that it is purged, whatever its type
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   std::uint64_t padding[6];
@@ -28,6 +29,8 @@ struct Pageblock {
   std::uint32_t slab_index[kPagesPerBlock];
 
   bool whole_free() const { return free_pages == kPagesPerBlock; }
+  bool hidden() const { return isolated || migratetype == Migratetype::kIsolate; }
+  Migratetype reported_type() const { return hidden() ? Migratetype::kIsolate : migratetype; }
 };
 static_assert(sizeof(Pageblock) == 35 * kCacheLine);
 

@@ -1,6 +1,7 @@
 // zone.cc: allocation, freeing and growth of page runs.  layer: pages
-// Search policy is a chain of early returns: own type, a whole-free pageblock of any type, a fresh pageblock (address
-// space is free), and only where that is refused claim or steal from another type (find_in_other_types).
+// Search policy is a chain of early returns: own type, a lent contiguous range (for what can leave it), a whole-free
+// pageblock of any pcp type, a fresh pageblock (address space is free), and only where that is refused claim or steal from
+// another type (find_in_other_types). What is left then is the reserve (zone_reserve.cc).
 #include "pages/zone.h"
 
 #include <algorithm>
@@ -25,21 +26,21 @@ void Zone::init(const os::Vm& vm, MemMap& map, AddressSpace& space, FreeArea& ar
 
 void Zone::list(BlockIndex b) {
   const Pageblock& d = map_->block(b);
-  if (d.isolated || d.largest_order < 0) return;
+  if (d.hidden() || d.largest_order < 0) return;
   area_->insert(FreeArea::set_of(d.migratetype, static_cast<unsigned>(d.largest_order)), b);
   if (!d.whole_free()) return;
-  area_->insert(FreeArea::kAnyWhole, b);
-  if (!d.dirty.any(0, kPagesPerBlock)) return;
+  if (is_pcp_type(d.migratetype)) area_->insert(FreeArea::kAnyWhole, b);
+  if (d.migratetype == Migratetype::kHighAtomic || !d.dirty.any(0, kPagesPerBlock)) return;
   area_->insert(FreeArea::kDirtyWhole, b);
   ++dirty_whole_;
 }
 
 void Zone::unlist(BlockIndex b) {
   const Pageblock& d = map_->block(b);
-  if (d.isolated || d.largest_order < 0) return;
+  if (d.hidden() || d.largest_order < 0) return;
   area_->remove(FreeArea::set_of(d.migratetype, static_cast<unsigned>(d.largest_order)), b);
   if (d.largest_order != static_cast<int>(kPageblockOrder)) return;
-  area_->remove(FreeArea::kAnyWhole, b);
+  if (is_pcp_type(d.migratetype)) area_->remove(FreeArea::kAnyWhole, b);
   if (!area_->contains(FreeArea::kDirtyWhole, b)) return;
   area_->remove(FreeArea::kDirtyWhole, b);
   --dirty_whole_;
@@ -72,12 +73,19 @@ bool Zone::open_fresh(Migratetype type, BlockIndex& out) {
   if (!space_->open(1, out)) return false;
   add_fresh(out, 1);
   retype(out, type);
+  fill_reserve();
   return true;
 }
 
-bool Zone::find_block(unsigned order, Migratetype type, BlockIndex& out) {
+// The lowest pageblock of the type among those with the smallest sufficient largest order.
+bool Zone::find_in_type(unsigned order, Migratetype type, BlockIndex& out) const {
   const unsigned orders = area_->orders_present(type) >> order;
-  if (orders != 0) return area_->first(FreeArea::set_of(type, order + lowest_bit(orders)), BlockIndex{}, out);
+  return orders != 0 && area_->first(FreeArea::set_of(type, order + lowest_bit(orders)), BlockIndex{}, out);
+}
+
+bool Zone::find_block(unsigned order, Migratetype type, Request request, BlockIndex& out) {
+  if (find_in_type(order, type, out)) return true;
+  if (request == Request::kRelocatable && find_in_type(order, Migratetype::kCma, out)) return true;
   if (area_->first(FreeArea::kAnyWhole, BlockIndex{}, out)) {
     retype(out, type);
     return true;
@@ -94,11 +102,11 @@ bool Zone::find_in_other_types(unsigned order, Migratetype type, BlockIndex& out
     const bool pollutes = type != Migratetype::kMovable;
     if ((order >= kClaimOrder || pollutes) && map_->block(out).free_pages >= kPagesPerBlock / 2) {
       retype(out, type);
-      ++claimed_blocks_;
+      ++mixing_.claimed[index(from)][index(type)];
       return true;
     }
     area_->first(FreeArea::set_of(from, lowest_bit(orders)), BlockIndex{}, out);
-    ++stolen_blocks_;
+    ++mixing_.stolen[index(from)][index(type)];
     return true;
   }
   return false;
@@ -147,7 +155,8 @@ Pfn Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroe
   return first;
 }
 
-bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement) {
+bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
+                 Request request) {
   const unsigned order = std::max(ceil_order(pages), align_order);
   os::LockGuard hold(lock_);
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
@@ -157,7 +166,7 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
     if (order > kPageblockOrder) return false;
   }
   BlockIndex b;
-  if (!find_block(order, type, b)) return false;
+  if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
   out.pages = pages;
   out.zeroed = true;
   out.first = take_from(b, order, pages, out.zeroed);
@@ -170,7 +179,10 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
   std::size_t n = 0;
   while (n < count) {
     BlockIndex b;
-    if (!find_block(order, type, b)) break;
+    if (!find_block(order, type, Request::kNormal, b)) {
+      if (n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0])) n = 1;
+      break;
+    }
     do {
       Run& run = out[n++];
       run.pages = pages;
@@ -237,7 +249,7 @@ bool Zone::range_free(Pfn first, std::size_t pages) {
   while (pages != 0) {
     const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
     const Pageblock& d = map_->block(first.block());
-    if (!d.opened || d.isolated || d.free.count(first.offset(), here) != here) return false;
+    if (!d.opened || d.hidden() || !is_pcp_type(d.migratetype) || d.free.count(first.offset(), here) != here) return false;
     first = first + here;
     pages -= here;
   }
@@ -312,8 +324,8 @@ Zone::Counters Zone::counters() {
   c.committed_pages = space_->committed_blocks() << kPageblockOrder;
   c.reserved_pages = space_->reserved_blocks() << kPageblockOrder;
   c.purged_pages = purged_pages_;
-  c.claimed_blocks = claimed_blocks_;
-  c.stolen_blocks = stolen_blocks_;
+  c.mixing = mixing_;
+  c.reserved_highatomic = reserve_backed_;
   return c;
 }
 

@@ -3,6 +3,7 @@
 // watermark state are derived, and recover() rebuilds them in a fork's child, whatever instruction the lock holder was at.
 // [ZN-1] free_pages_ is the sum of Pageblock::free_pages over opened blocks
 // [ZN-2] backed_free_ is the number of pages that are free and dirty, isolated blocks included
+// [ZN-6] reserve_ is the one pageblock of type HighAtomic, while has_reserve_; its first reserve_backed_ pages are dirty
 // [ZN-3] intent_.pages() != 0 only while lock_ is held: that run is in transition and counts as free
 #pragma once
 
@@ -32,6 +33,25 @@ struct Run {
   bool zeroed = false;  // known to read as zero
 };
 
+enum class Request : unsigned char {
+  kNormal,
+  kCritical,     // may use the reserve: for what must succeed when the OS refuses memory
+  kRelocatable,  // the caller can move it or drop it at any time: may be lent a contiguous range
+};
+
+// How often a type had to live in another's pageblocks, by [from][to].
+struct Mixing {
+  std::size_t claimed[kPcpTypes][kPcpTypes] = {};  // whole pageblocks that changed type while partly used
+  std::size_t stolen[kPcpTypes][kPcpTypes] = {};   // requests served from another type's pageblock
+
+  static std::size_t sum(const std::size_t (&counts)[kPcpTypes][kPcpTypes]) {
+    std::size_t n = 0;
+    for (const auto& row : counts)
+      for (const std::size_t c : row) n += c;
+    return n;
+  }
+};
+
 enum class Placement : unsigned char {
   kPacked,   // smallest sufficient free block, then lowest address
   kGrowing,  // where the pages behind it are free too: for a run that has been seen to grow
@@ -43,8 +63,9 @@ class Zone {
 
   // A run of `pages` >= 1 pages. Its first page is aligned to the next power of two of `pages` and to align_order, both
   // capped at a pageblock; align_order may exceed that (whole blocks). Exact: the tail of the buddy block stays free.
+  // type: one of the pcp types. A request that is refused may have taken back most of the reserve first.
   bool alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order = 0,
-             Placement placement = Placement::kPacked);
+             Placement placement = Placement::kPacked, Request request = Request::kNormal);
   // Up to `count` runs of `pages` <= kPagesPerBlock pages under one hold of the lock, from one pageblock as far as it
   // lasts; returns how many were written to `out`.
   std::size_t alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out);
@@ -60,6 +81,20 @@ class Zone {
   // `holes` is set, free pages of blocks on 4 KiB pages. Returns pages given back.
   std::size_t purge(std::size_t keep_pages, bool holes);
 
+  // Takes `count` pageblocks out of allocation, whatever is in use in them; pages freed there stay out. False: one of
+  // them is not opened, hidden already, or reserved, and nothing changed.
+  bool isolate(BlockIndex first, std::size_t count);
+  // Takes back isolate().
+  void unisolate(BlockIndex first, std::size_t count);
+
+  // A contiguous range of `blocks` whole pageblocks, aligned to the largest order: from now on lent only to relocatable
+  // requests, until take_range() claims it or release_cma() ends it. False: no such range.
+  bool make_cma(std::size_t blocks, BlockIndex& first);
+  // False: something is in use in it.
+  bool release_cma(BlockIndex first, std::size_t blocks);
+  // Hands out just this range, isolated or of a contiguous range; false: not all of it is free.
+  bool take(Pfn first, std::size_t pages, Run& out);
+
   // Only in a fork's child, before any other use.
   void recover();
   bool interrupted() const { return lock_.held() || isolated_ != 0; }
@@ -71,8 +106,8 @@ class Zone {
     std::size_t committed_pages = 0;
     std::size_t reserved_pages = 0;
     std::size_t purged_pages = 0;    // since the start
-    std::size_t claimed_blocks = 0;  // whole pageblocks that changed type while partly used
-    std::size_t stolen_blocks = 0;   // requests served from another type's pageblock
+    std::size_t reserved_highatomic = 0;  // backed pages of the reserve
+    Mixing mixing;
   };
   Counters counters();
   // Adds free blocks by (migratetype, order 0..10) to counts, under one hold of the lock: the sums are exact.
@@ -81,7 +116,8 @@ class Zone {
   // Number of broken invariants; each is described on `fd` when fd >= 0.
   int validate(int fd);
 
-  Watermarks watermarks{};  // kDefaultWatermarks from init() on
+  Watermarks watermarks{};     // kDefaultWatermarks from init() on
+  bool keeps_reserve = false;  // of backed pages for critical requests (zone_reserve.cc), from the second pageblock on
 
  private:
   // What a transition is about to change, whole at every instruction: a fork's child must never see half of it.
@@ -107,7 +143,10 @@ class Zone {
   };
 
   // All below: lock_ held.
-  bool find_block(unsigned order, Migratetype type, BlockIndex& out);
+  bool find_block(unsigned order, Migratetype type, Request request, BlockIndex& out);
+  bool find_in_type(unsigned order, Migratetype type, BlockIndex& out) const;
+  bool alloc_reserved(std::size_t pages, unsigned order, Request request, Run& out);
+  void fill_reserve();
   bool find_in_other_types(unsigned order, Migratetype type, BlockIndex& out);
   void add_fresh(BlockIndex first, std::size_t blocks);
   bool open_fresh(Migratetype type, BlockIndex& out);
@@ -115,7 +154,6 @@ class Zone {
   Pfn take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroed);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
-  bool take_range(Pfn first, std::size_t pages);
   void free_range(Pfn first, std::size_t pages);
   bool range_free(Pfn first, std::size_t pages);
   void take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
@@ -149,8 +187,10 @@ class Zone {
   std::size_t isolated_ = 0;     // pageblocks that are being purged, without the lock
   std::size_t dirty_whole_ = 0;  // [ZN-4] pageblocks in the set kDirtyWhole
   std::size_t purged_pages_ = 0;
-  std::size_t claimed_blocks_ = 0;
-  std::size_t stolen_blocks_ = 0;
+  bool has_reserve_ = false;
+  BlockIndex reserve_;              // the pageblock of type HighAtomic
+  std::size_t reserve_backed_ = 0;  // pages from its start that have memory behind them
+  Mixing mixing_;
   Intent intent_;
 };
 

@@ -25,8 +25,14 @@ void Zone::recover() {
   dirty_whole_ = 0;
   isolated_ = 0;
   turnover_ = 0;
+  has_reserve_ = false;
   for_each_opened([this](BlockIndex b, Pageblock& d) {
     d.isolated = false;
+    if (d.migratetype == Migratetype::kHighAtomic) {
+      has_reserve_ = true;
+      reserve_ = b;
+      reserve_backed_ = d.dirty.count();
+    }
     d.free_pages = static_cast<std::uint16_t>(d.free.count());
     d.largest_order = static_cast<std::int8_t>(d.free.largest_order());
     free_pages_ += d.free_pages;
@@ -43,11 +49,11 @@ void Zone::count_free(std::size_t counts[kMigratetypes][kReportOrders]) {
   BlockIndex last_whole{};
   bool pending = false;  // last_whole waits for its buddy, to be counted as order 10
   for_each_opened([&](BlockIndex b, Pageblock& d) {
-    std::size_t* row = counts[index(d.migratetype)];
+    std::size_t* row = counts[index(d.reported_type())];
     if (!d.whole_free()) {
       d.free.count_blocks(row);
     } else if (pending && last_whole + 1 == b && b.value % 2 == 1 &&
-               map_->block(last_whole).migratetype == d.migratetype) {
+               map_->block(last_whole).reported_type() == d.reported_type()) {
       --row[kPageblockOrder];
       ++row[kPageblockOrder + 1];
       pending = false;
@@ -77,15 +83,18 @@ int Zone::validate(int fd) {
   for_each_opened([&](BlockIndex b, Pageblock& d) {
     check(d.free_pages == d.free.count(), "PB-1", b);
     check(d.largest_order == d.free.largest_order(), "PB-2", b);
-    for (unsigned t = 0; t < kMigratetypes; ++t)
+    for (unsigned t = 0; t < kListedTypes; ++t)
       for (unsigned o = 0; o < FreeArea::kOrders; ++o) {
         const auto type = static_cast<Migratetype>(t);
-        const bool wanted = !d.isolated && type == d.migratetype && d.largest_order == static_cast<int>(o);
-        check(area_->contains(FreeArea::set_of(type, o), b) == wanted, wanted || !d.isolated ? "FA-1" : "PB-4", b);
+        const bool wanted = !d.hidden() && type == d.migratetype && d.largest_order == static_cast<int>(o);
+        check(area_->contains(FreeArea::set_of(type, o), b) == wanted, wanted || !d.hidden() ? "FA-1" : "PB-4", b);
       }
-    const bool whole = d.whole_free() && !d.isolated;
-    check(area_->contains(FreeArea::kAnyWhole, b) == whole, "FA-2", b);
-    const bool dirty = whole && d.dirty.any(0, kPagesPerBlock);
+    const bool whole = d.whole_free() && !d.hidden();
+    check(area_->contains(FreeArea::kAnyWhole, b) == (whole && is_pcp_type(d.migratetype)), "FA-2", b);
+    const bool reserve = d.migratetype == Migratetype::kHighAtomic;
+    check(reserve == (has_reserve_ && b == reserve_), "ZN-6", b);
+    if (reserve) check(d.dirty.count() == reserve_backed_ && d.dirty.count(0, reserve_backed_) == reserve_backed_, "ZN-6", b);
+    const bool dirty = whole && !reserve && d.dirty.any(0, kPagesPerBlock);
     check(area_->contains(FreeArea::kDirtyWhole, b) == dirty, "FA-2", b);
     dirty_whole += dirty ? 1 : 0;
     std::size_t entries = 0;

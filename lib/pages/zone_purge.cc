@@ -66,7 +66,8 @@ bool Zone::purge_one_run(std::size_t& purged) {
 std::size_t Zone::purge_holes() {
   std::size_t purged = 0;
   for_each_opened([&](BlockIndex b, Pageblock& d) {
-    if (!space_->on_small_pages(b) || d.isolated || d.free_pages == 0) return;
+    const bool reserve = d.migratetype == Migratetype::kHighAtomic;
+    if (!space_->on_small_pages(b) || d.hidden() || reserve || d.free_pages == 0) return;
     unlist(b);
     for (std::size_t page = 0; page < kPagesPerBlock;) {
       std::size_t n = 0;

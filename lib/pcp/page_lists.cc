@@ -27,7 +27,8 @@ bool PageLists::alloc(pages::Zone& zone, unsigned order, pages::Migratetype type
 }
 
 void PageLists::free(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn first) {
-  if (order >= kOrders) {
+  // Pages of a pageblock that is being drained, lent or reserved go straight back.
+  if (order >= kOrders || !pages::is_pcp_type(type)) {
     zone.free(first, std::size_t{1} << order);
     return;
   }

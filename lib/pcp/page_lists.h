@@ -34,7 +34,7 @@ class PageLists {
     std::array<Pfn, kMaxHigh> block;
     std::uint32_t count;
   };
-  List lists_[kOrders][pages::kMigratetypes];
+  List lists_[kOrders][pages::kPcpTypes];
 };
 
 }  // namespace bm::pcp

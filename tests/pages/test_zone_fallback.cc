@@ -14,11 +14,8 @@ struct Fixture : ZoneFixture {
   Fixture() : ZoneFixture(FakeVm::table, space_of(4)) {}
   ~Fixture() { CHECK(zone.validate(2) == 0); }
 };
-struct NoMoreSections : FakeVm {
-  NoMoreSections() {
-    refuse = [this](const VmCall& c) { return c.op == VmOp::kReserve && count(VmOp::kReserve) == 2; };
-  }
-};
+std::size_t claimed(Fixture& z) { return Mixing::sum(z.zone.counters().mixing.claimed); }
+std::size_t stolen(Fixture& z) { return Mixing::sum(z.zone.counters().mixing.stolen); }
 
 TEST_CASE("types do not share a pageblock while there are fresh ones", "[zone_fallback]") {
   NoMoreSections vm;
@@ -30,7 +27,7 @@ TEST_CASE("types do not share a pageblock while there are fresh ones", "[zone_fa
   CHECK(z.block(0).migratetype == kUnmovable);
   CHECK(z.block(1).migratetype == kMovable);
   CHECK(z.block(2).migratetype == kReclaimable);
-  CHECK(z.zone.counters().claimed_blocks + z.zone.counters().stolen_blocks == 0);
+  CHECK(claimed(z) + stolen(z) == 0);
 }
 
 TEST_CASE("a whole-free pageblock changes type before a fresh one is opened", "[zone_fallback]") {
@@ -40,7 +37,7 @@ TEST_CASE("a whole-free pageblock changes type before a fresh one is opened", "[
   z.free(b), z.free(a);
   CHECK(z.alloc(1, kUnmovable).first == Pfn{0});
   CHECK(z.zone.counters().opened_pages == 2 * kBlock);
-  CHECK(z.zone.counters().claimed_blocks == 0);
+  CHECK(claimed(z) == 0);
   CHECK(z.alloc(512, kReclaimable).first == first_pfn({1}));
 }
 
@@ -59,10 +56,10 @@ TEST_CASE("refused, a type that pollutes claims a pageblock that is half free", 
   const Run run = z.alloc(1, kUnmovable);
   CHECK(run.first == first_pfn({2}) + 256);
   CHECK(z.block(2).migratetype == kUnmovable);
-  CHECK(z.zone.counters().claimed_blocks == 1);
-  CHECK(z.zone.counters().stolen_blocks == 0);
+  CHECK(claimed(z) == 1);
+  CHECK(stolen(z) == 0);
   CHECK(z.alloc(1, kUnmovable).first == run.first + 1);  // its own now
-  CHECK(z.zone.counters().claimed_blocks == 1);
+  CHECK(claimed(z) == 1);
 }
 
 TEST_CASE("movable claims for order 4 and above, and steals the smallest below", "[zone_fallback]") {
@@ -72,11 +69,11 @@ TEST_CASE("movable claims for order 4 and above, and steals the smallest below",
   for (int b = 0; b < 3; ++b) z.alloc(kBlock, kUnmovable);
   CHECK(z.alloc(2, kMovable).first == Pfn{100});  // order 2 at 100, not the order 8 at 256
   CHECK(z.block(0).migratetype == kUnmovable);
-  CHECK(z.zone.counters().stolen_blocks == 1);
-  CHECK(z.zone.counters().claimed_blocks == 0);
+  CHECK(stolen(z) == 1);
+  CHECK(claimed(z) == 0);
   CHECK(z.alloc(16, kMovable).first == Pfn{112});
   CHECK(z.block(0).migratetype == kMovable);
-  CHECK(z.zone.counters().claimed_blocks == 1);
+  CHECK(claimed(z) == 1);
 }
 
 TEST_CASE("a pageblock less than half free is not claimed: the smallest block that suffices is stolen",
@@ -89,8 +86,8 @@ TEST_CASE("a pageblock less than half free is not claimed: the smallest block th
   CHECK(z.alloc(1, kUnmovable).first == first_pfn({1}) + 511);
   CHECK(z.alloc(1, kUnmovable).first == Pfn{300});
   CHECK(z.alloc(64, kUnmovable).first == Pfn{320});
-  CHECK(z.zone.counters().stolen_blocks == 3);
-  CHECK(z.zone.counters().claimed_blocks == 0);
+  CHECK(stolen(z) == 3);
+  CHECK(claimed(z) == 0);
   for (std::uint32_t b = 0; b < 4; ++b) CHECK(z.block(b).migratetype == kMovable);
 }
 
@@ -108,7 +105,7 @@ TEST_CASE("other types are tried in the order of the table", "[zone_fallback]") 
     z.alloc(8, type);
     Run run;
     CHECK_FALSE(z.zone.alloc(1, type, run));
-    CHECK(z.zone.counters().stolen_blocks == 4);
+    CHECK(stolen(z) == 4);
   }
 }
 
@@ -123,7 +120,7 @@ TEST_CASE("long runs take their pageblocks over, and only whole-free ones", "[zo
   z.alloc(1, kMovable);
   Run run;
   CHECK_FALSE(z.zone.alloc(2 * kBlock, kMovable, run));
-  CHECK(z.zone.counters().claimed_blocks + z.zone.counters().stolen_blocks == 0);
+  CHECK(claimed(z) + stolen(z) == 0);
 }
 
 }  // namespace

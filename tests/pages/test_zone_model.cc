@@ -36,8 +36,8 @@ class Model {
     const auto c = zone_.counters();
     REQUIRE(c.opened_pages == naive_.opened() * kBlock);
     REQUIRE(c.free_pages == naive_.free_pages());
-    REQUIRE(c.claimed_blocks == naive_.claimed);
-    REQUIRE(c.stolen_blocks == naive_.stolen);
+    REQUIRE(Mixing::sum(c.mixing.claimed) == naive_.claimed);
+    REQUIRE(Mixing::sum(c.mixing.stolen) == naive_.stolen);
     std::size_t counts[kMigratetypes][kReportOrders] = {}, expected[kMigratetypes][kReportOrders] = {};
     zone_.count_free(counts);
     for (std::size_t b = 0; b < naive_.opened(); ++b) {
@@ -72,7 +72,7 @@ class Model {
     if (random_.one_in(6)) return random_.between(1, kBlock);
     return random_.between(1, 24);
   }
-  Migratetype type() { return static_cast<Migratetype>(random_.below(kMigratetypes)); }
+  Migratetype type() { return static_cast<Migratetype>(random_.below(kPcpTypes)); }
 
   // Every page carries its run's mark at both ends.
   std::uint64_t* word(std::size_t page, bool end) {

@@ -61,15 +61,21 @@ struct FakeVmTable {
     return true;
   }
 
-  static bool purge(void* start, std::size_t bytes) {
+  static bool on_committed(VmOp op, bool (*call)(void*, std::size_t), void* start, std::size_t bytes) {
     FakeVm& vm = *current;
     auto* p = static_cast<char*>(start);
-    vm.demand(on_granule(p, bytes), "purge off the granule", p, bytes);
-    vm.demand(vm.committed(p, bytes), "purge of what is not committed", p, bytes);
-    if (!vm.ask({VmOp::kPurge, p, bytes}) || !os::linux_vm.purge(start, bytes)) return false;
+    vm.demand(on_granule(p, bytes), "call off the granule", p, bytes);
+    vm.demand(vm.committed(p, bytes), "call about what is not committed", p, bytes);
+    if (!vm.ask({op, p, bytes}) || !call(start, bytes)) return false;
     const Guard hold(vm.mutex_);
-    vm.done({VmOp::kPurge, p, bytes});
+    vm.done({op, p, bytes});
     return true;
+  }
+  static bool purge(void* start, std::size_t bytes) {
+    return on_committed(VmOp::kPurge, os::linux_vm.purge, start, bytes);
+  }
+  static bool populate(void* start, std::size_t bytes) {
+    return on_committed(VmOp::kPopulate, os::linux_vm.populate, start, bytes);
   }
 
   static void advise_huge(void* start, std::size_t bytes, bool wanted) {
@@ -100,8 +106,8 @@ struct FakeVmTable {
   }
 };
 
-const os::Vm FakeVm::table = {FakeVmTable::reserve,     FakeVmTable::release, FakeVmTable::commit, FakeVmTable::purge,
-                              FakeVmTable::advise_huge, FakeVmTable::map,     FakeVmTable::remap};
+const os::Vm FakeVm::table = {FakeVmTable::reserve,  FakeVmTable::release,     FakeVmTable::commit, FakeVmTable::purge,
+                              FakeVmTable::populate, FakeVmTable::advise_huge, FakeVmTable::map,    FakeVmTable::remap};
 
 FakeVm::FakeVm() {
   REQUIRE(current == nullptr);

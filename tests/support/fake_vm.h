@@ -15,7 +15,7 @@
 
 namespace bm::test {
 
-enum class VmOp { kReserve, kRelease, kCommit, kPurge, kAdvise, kMap, kRemap };
+enum class VmOp { kReserve, kRelease, kCommit, kPurge, kPopulate, kAdvise, kMap, kRemap };
 
 struct VmCall {
   VmOp op;
@@ -60,6 +60,13 @@ class FakeVm {
   std::size_t asked_ = 0;
   Ranges areas_;
   Ranges committed_;
+};
+
+// Metadata and one section, no second one: the limit of an address space.
+struct NoMoreSections : FakeVm {
+  NoMoreSections() {
+    refuse = [this](const VmCall& c) { return c.op == VmOp::kReserve && count(VmOp::kReserve) == 2; };
+  }
 };
 
 // Refuses the k-th call that may be refused, counted from 1, or all from it on.
