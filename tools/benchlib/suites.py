@@ -12,6 +12,17 @@ from .programs import built_program, compile_c, empty_library, probe_source
 from .session import Session
 
 EMPTY = "empty.so"
+# The one line of the probe that lives on page faults, in a process of its own: by the time the whole probe comes to it,
+# memory that was warmed for it may have gone back to the host (see warm_memory).
+ALONE = """#define main whole_probe
+#include "{probe}"
+#undef main
+int main(void) {{
+  (void)whole_probe;
+  printf("churn 65536 alone %.2f\\n", best(randchurn, 65536, 2));
+  return 0;
+}}
+"""
 TOO_SLOW = 20.0  # seconds; after such a run of the realloc ramp the allocator sits out the later rounds
 
 
@@ -46,15 +57,20 @@ def fastpath(session: Session) -> None:
     """The fastpath probe, with the floor (a thread-local pop and push) shown beside the peers."""
     session.rounds_or(7)
     session.warm_mib = 1536
-    probe = compile_c(probe_source(session.root, "fastpath.c"), session.scratch / "fastpath", "-O2", "-fno-builtin")
+    source = probe_source(session.root, "fastpath.c")
+    probe = compile_c(source, session.scratch / "fastpath", "-O2", "-fno-builtin")
+    alone_source = session.scratch / "alone.c"
+    alone_source.write_text(ALONE.format(probe=source))
+    alone = compile_c(alone_source, session.scratch / "alone", "-O2", "-fno-builtin")
     flags = ("-O2", "-fno-builtin-malloc", "-shared", "-fPIC")
     floor = compile_c(probe_source(session.root, "floor.c"), session.scratch / "floor.so", *flags)
     session.add_reference(Allocator("floor", floor, "a thread-local pop and push", reference=True))
     for _, allocators in session.interleaved():
         for allocator in allocators:
-            run = session.run(allocator, [str(probe)])
-            for line, value in run.figures().items() if run else ():
-                session.results.add(line, "ns", allocator, value)
+            for program_ in probe, alone:
+                run = session.run(allocator, [str(program_)])
+                for line, value in run.figures().items() if run else ():
+                    session.results.add(line, "ns", allocator, value)
 
 
 def realloc(session: Session) -> None:
