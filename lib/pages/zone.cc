@@ -249,7 +249,8 @@ bool Zone::range_free(Pfn first, std::size_t pages) {
   while (pages != 0) {
     const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
     const Pageblock& d = map_->block(first.block());
-    if (!d.opened || d.hidden() || !is_pcp_type(d.migratetype) || d.free.count(first.offset(), here) != here) return false;
+    if (!d.opened || d.hidden() || !is_pcp_type(d.migratetype) || d.free.count(first.offset(), here) != here)
+      return false;
     first = first + here;
     pages -= here;
   }

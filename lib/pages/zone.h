@@ -105,7 +105,7 @@ class Zone {
     std::size_t opened_pages = 0;
     std::size_t committed_pages = 0;
     std::size_t reserved_pages = 0;
-    std::size_t purged_pages = 0;    // since the start
+    std::size_t purged_pages = 0;         // since the start
     std::size_t reserved_highatomic = 0;  // backed pages of the reserve
     Mixing mixing;
   };

@@ -93,7 +93,8 @@ int Zone::validate(int fd) {
     check(area_->contains(FreeArea::kAnyWhole, b) == (whole && is_pcp_type(d.migratetype)), "FA-2", b);
     const bool reserve = d.migratetype == Migratetype::kHighAtomic;
     check(reserve == (has_reserve_ && b == reserve_), "ZN-6", b);
-    if (reserve) check(d.dirty.count() == reserve_backed_ && d.dirty.count(0, reserve_backed_) == reserve_backed_, "ZN-6", b);
+    if (reserve)
+      check(d.dirty.count() == reserve_backed_ && d.dirty.count(0, reserve_backed_) == reserve_backed_, "ZN-6", b);
     const bool dirty = whole && !reserve && d.dirty.any(0, kPagesPerBlock);
     check(area_->contains(FreeArea::kDirtyWhole, b) == dirty, "FA-2", b);
     dirty_whole += dirty ? 1 : 0;

@@ -96,7 +96,8 @@ TEST_CASE("take hands out just the range asked for, when all of it is free and s
   z.free(a);
 }
 
-TEST_CASE("a contiguous range is aligned to the largest order and lent to relocatable requests only", "[zone_isolate]") {
+TEST_CASE("a contiguous range is aligned to the largest order and lent to relocatable requests only",
+          "[zone_isolate]") {
   NoMoreSections vm;
   Fixture z(12);
   z.alloc(1);
