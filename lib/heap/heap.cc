@@ -137,9 +137,12 @@ bool trim(std::size_t keep_bytes) {
       OwnerGuard hold(h);
       h.flush_all();
     } else if (s == HeapState::kActive || s == HeapState::kAbandoned) {
-      os::LockGuard hold(h.lock);
+      const HelperGuard hold(h);
+      if (h.state.load() == HeapState::kFrozen) continue;
       h.drain_pending();
+      if (s == HeapState::kAbandoned) h.pages.drain(process.zone);
     }
+    h.help_abandoned();
   }
   return process.zone.purge(keep_bytes >> kPageShift, true) != 0;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "heap/thread_heap_slow.h"
 
@@ -39,7 +40,7 @@ void thread_exit_hook(void*) {
 }  // namespace
 
 constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
-constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false};
+constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false, {}};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
@@ -59,7 +60,8 @@ bool ProcessHeap::init() {
   sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
-  zone.keeps_reserve = true;
+  // Where address space is short, a pageblock between the others costs more large blocks than the reserve is worth.
+  zone.keeps_reserve = os::address_space_left() == SIZE_MAX;
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;
 }
@@ -187,8 +189,12 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
   if (pool.fullest(c) == 0) return 0;  // before the lock
   std::uint32_t i;
   {
-    os::LockGuard hold(pool.lock);
-    pool.drain_pending();
+    HelperGuard hold(pool);
+    if (pool.state.load() != HeapState::kAbandoned) return 0;  // a fork's child froze it while we waited
+    if (pool.pending.load() != 0) {
+      pool.drain_pending();
+      pool.pages.drain(zone);
+    }
     i = pool.fullest(c);
     if (i != 0) h.take_over(pool, i);
   }
@@ -198,20 +204,22 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
 
 void ProcessHeap::abandon(ThreadHeap& h) {
   ThreadHeap* const pool = ensure_pool();
+  const std::uint32_t born = generation();
   {
-    os::LockGuard hold(h.lock);
+    HelperGuard hold(h);
     h.flush_all();
     h.state.store(HeapState::kAbandoned);
     h.drain_pending();  // freers that came before the new state was seen
     h.pages.drain(zone);
     if (pool != nullptr) {
-      os::LockGuard hold_pool(pool->lock);
-      pool->take_over_all(h);
+      HelperGuard hold_pool(*pool);
+      if (pool->state.load() == HeapState::kAbandoned) pool->take_over_all(h);
     }
   }
   if (pool != nullptr) pool->help_abandoned();
   h.help_abandoned();
   os::LockGuard hold(lock_);
+  if (generation() != born) return;  // a signal handler forked meanwhile: after_fork() has dealt with the heap
   add_active(-1);
   h.next_abandoned = abandoned_;
   abandoned_ = h.index;
@@ -230,12 +238,18 @@ void ProcessHeap::after_fork() {
   abandoned_ = 0;
   orphans_ = late_ = active_ = 0;
   if (own != nullptr) own_after_fork(*own);
+  for (std::uint32_t& helping : t_state.helping) freeze_helped(std::exchange(helping, 0));
+  // A thread that the child has started may be first to come here. The one that forked goes on with its heap, which is one
+  // of those at rest; which, only that thread knows. The heaps of vanished threads are then only freed into, never adopted.
+  const bool first_thread = own != nullptr || os::is_main_thread();
   for (std::uint32_t i = 1; i <= heap_count_; ++i) {
     ThreadHeap& h = heap(i);
     if (&h == own || h.state.load() == HeapState::kFrozen) continue;
     h.late = false;
     if (i == pool_)
       pool_after_fork(h);
+    else if (!first_thread && h.state.load() == HeapState::kActive && !h.lock.held())
+      add_active(1);
     else
       others_after_fork(h);
   }
@@ -243,10 +257,12 @@ void ProcessHeap::after_fork() {
   for (std::uint32_t i = 1; i <= heap_count_; ++i) {
     ThreadHeap& h = heap(i);
     const HeapState s = h.state.load();
-    if (s == HeapState::kActive || s == HeapState::kAbandoned)
+    if (s == HeapState::kActive || s == HeapState::kAbandoned) {
       h.drain_pending();
-    else if (s == HeapState::kOrphan)
+      if (s == HeapState::kAbandoned) h.pages.drain(zone);
+    } else if (s == HeapState::kOrphan || s == HeapState::kFrozen) {
       h.forward_pending();
+    }
   }
   sentinel_.settle();
 }
@@ -259,11 +275,6 @@ void ProcessHeap::own_after_fork(ThreadHeap& h) {
   if (frozen) {
     t_state.front = const_cast<Front*>(&kEmptyFront);
     t_state.inside = false;
-    // The same call may hold the pool.
-    if (pool_ != 0 && heap(pool_).lock.held()) {
-      heap(pool_).state.store(HeapState::kFrozen);
-      pool_ = 0;
-    }
   } else if (busy) {
     h.lock.reset();
     h.recount();
@@ -271,6 +282,15 @@ void ProcessHeap::own_after_fork(ThreadHeap& h) {
   h.state.store(frozen ? HeapState::kFrozen : HeapState::kActive);
   h.owner = os::thread_id();
   if (!frozen) add_active(1);
+}
+
+// A heap that this thread was helping when its signal handler forked, or waited for: the interrupted call may yet go on
+// with it, and nobody else ever does.
+void ProcessHeap::freeze_helped(std::uint32_t index) {
+  if (index == 0) return;
+  heap(index).state.store(HeapState::kFrozen);
+  heap(index).lock.reset();
+  if (index == pool_) pool_ = 0;
 }
 
 void ProcessHeap::pool_after_fork(ThreadHeap& h) {

@@ -49,6 +49,7 @@ class ProcessHeap {
   bool lay_out(const os::Vm& vm);
   void after_fork();
   void own_after_fork(ThreadHeap& heap);
+  void freeze_helped(std::uint32_t index);
   void pool_after_fork(ThreadHeap& heap);
   void others_after_fork(ThreadHeap& heap);
   void add_active(int n);

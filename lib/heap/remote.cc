@@ -22,8 +22,10 @@ void push_pending(ThreadHeap& heap, std::uint32_t slab_index) {
 
 void ThreadHeap::note_remote(std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
+  if (state.load() == HeapState::kFrozen) return;  // nobody ever drains it
   const std::uint32_t mark = process.generation();
   if (s.queued.load() == mark || s.queued.exchange(mark) == mark) return;
+  if (process.generation() != mark) return note_remote(slab_index);  // a signal handler forked just now
   push_pending(*this, slab_index);
   const std::uint32_t waiting = pending_count.fetch_add(1, std::memory_order_relaxed) + 1;
   if (waiting % kPatience == 0 && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
@@ -35,10 +37,11 @@ void ThreadHeap::note_remote(std::uint32_t slab_index) {
 
 // An abandoned heap is looked at again after the lock is free: whoever queued meanwhile could not take it.
 void ThreadHeap::help_abandoned() {
-  while (state.load() == HeapState::kAbandoned && pending.load() != 0 && lock.try_lock()) {
+  while (state.load() == HeapState::kAbandoned && pending.load() != 0) {
+    const HelperGuard hold(*this, HelperGuard::Try{});
+    if (!hold) return;
     drain_pending();
     if (state.load() == HeapState::kAbandoned) pages.drain(process.zone);
-    lock.unlock();
   }
 }
 

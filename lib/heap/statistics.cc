@@ -63,6 +63,18 @@ int check_slab(std::uint32_t i, const ThreadHeap& h) {
   return broken;
 }
 
+// The heap's lock is held.
+int check_slabs(ThreadHeap& owner) {
+  const HeapState s = owner.state.load();
+  if (s == HeapState::kFrozen) return 0;
+  if (s == HeapState::kOrphan || s == HeapState::kAdopted) owner.recount();
+  int broken = 0;
+  const std::uint32_t limit = process.slabs.limit();
+  for (std::uint32_t i = 1; i < limit; ++i)
+    if (process.slabs[i].holder() == owner.index) broken += check_slab(i, owner);
+  return broken;
+}
+
 }  // namespace
 
 void statistics(Statistics& out) {
@@ -118,13 +130,15 @@ int validate() {
   int broken = process.zone.validate(2);
   for (std::uint32_t h = 1; h <= process.heap_count(); ++h) {
     ThreadHeap& owner = process.heap(h);
-    if (owner.state.load() == HeapState::kFrozen) continue;
-    os::LockGuard hold(owner.lock);
-    const HeapState s = owner.state.load();
-    if (s == HeapState::kOrphan || s == HeapState::kAdopted) owner.recount();
-    const std::uint32_t limit = process.slabs.limit();
-    for (std::uint32_t i = 1; i < limit; ++i)
-      if (process.slabs[i].holder() == h) broken += check_slab(i, owner);
+    if (owner.state.load() == HeapState::kFrozen) continue;  // its lock may be held for good
+    if (&owner == current_heap()) {
+      OwnerGuard hold(owner);
+      broken += check_slabs(owner);
+    } else {
+      HelperGuard hold(owner);
+      broken += check_slabs(owner);
+    }
+    owner.help_abandoned();
   }
   return broken;
 }

@@ -57,8 +57,10 @@ struct ThreadState {
   bool hooked;  // the exit hook is registered
   bool exited;  // ... and has run: the thread is in its last destructors
   bool inside;  // it holds its own heap's lock
+  // Indices of other heaps (the pool, abandoned ones) whose locks it holds or is about to take; 0: none.
+  std::uint32_t helping[2];
 };
-// Initial-exec: one load from the thread pointer, and 16 bytes of the static TLS reserve when loaded by dlopen.
+// Initial-exec: one load from the thread pointer, and 24 bytes of the static TLS reserve when loaded by dlopen.
 extern constinit thread_local ThreadState t_state __attribute__((tls_model("initial-exec")));
 
 constexpr std::size_t bin_offset(unsigned size_class) { return size_class * sizeof(Bin); }

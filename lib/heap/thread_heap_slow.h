@@ -116,6 +116,46 @@ class OwnerGuard {
   os::LockGuard hold_;
 };
 
+// A hold of another heap's lock, the pool's for one. Noted before the lock is taken and until after it is free, for a signal
+// handler that forks: its child leaves that heap to the interrupted call. Two at a time at most, and only the pool is waited
+// for while another is held.
+class HelperGuard {
+ public:
+  explicit HelperGuard(ThreadHeap& h) : heap_(h) {
+    note();
+    h.lock.lock();
+  }
+  // Perhaps not held: somebody else holds the lock, or this thread helps two heaps already.
+  struct Try {};
+  HelperGuard(ThreadHeap& h, Try) : heap_(h) {
+    if (t_state.helping[1] != 0) return;
+    note();
+    if (!h.lock.try_lock()) forget();
+  }
+  ~HelperGuard() {
+    if (slot_ == nullptr) return;
+    heap_.lock.unlock();
+    forget();
+  }
+  HelperGuard(const HelperGuard&) = delete;
+  HelperGuard& operator=(const HelperGuard&) = delete;
+  explicit operator bool() const { return slot_ != nullptr; }
+
+ private:
+  void note() {
+    slot_ = &t_state.helping[t_state.helping[0] == 0 ? 0 : 1];
+    *slot_ = heap_.index;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  void forget() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    *slot_ = 0;
+    slot_ = nullptr;
+  }
+  ThreadHeap& heap_;
+  std::uint32_t* slot_ = nullptr;
+};
+
 void free_run_object(void* p);  // of a run class, with or without a heap
 
 inline ThreadHeap* current_heap() {

@@ -110,6 +110,7 @@ TEST_CASE("threads of a child adopt the heaps of those that vanished", "[heap][f
   Storm storm(4);
   for (int k = 0; k < 20; ++k) {
     const Ending e = in_child([&] {
+      BM_CHILD_REQUIRE(heap::validate() == 0);  // the thread that forked is the first to notice: it knows its own heap
       const std::uint32_t heaps = heap::process.heap_count();
       std::atomic<bool> ok{true};
       for (int round = 0; round < 3; ++round) {
@@ -167,6 +168,38 @@ TEST_CASE("an orphan is recounted by its maps, wherever its owner stopped", "[he
   INFO(e.text << " signal " << e.signal);
   CHECK(e.ok);
   for (BlockHead* const b : all) delete_block(b);
+}
+
+TEST_CASE("a thread that the child starts may be the first to notice, and leaves the forking thread its heap",
+          "[heap][fork][native]") {
+  Table<64> table;
+  Random random(3);
+  for (int k = 0; k < 500; ++k) table.churn(random, 12);
+  const heap::ThreadHeap* const mine = heap::current_heap();
+  const Ending e = in_child([&] {
+    bool ok = true;
+    std::atomic<bool> started{false}, done{false};
+    const heap::ThreadHeap* theirs = nullptr;
+    std::thread other([&] {
+      void* const p = allocate(100'000);  // a slow path: this thread settles the fork
+      theirs = heap::current_heap();
+      started = true;
+      while (!done) std::this_thread::yield();
+      deallocate(p);
+    });
+    while (!started) std::this_thread::yield();
+    ok &= heap::current_heap() == mine && theirs != mine;
+    for (int k = 0; k < 2000; ++k) ok &= table.churn(random, 14);
+    done = true;
+    other.join();
+    BM_CHILD_REQUIRE(ok);
+    BM_CHILD_REQUIRE(heap::validate() == 0);
+    BM_CHILD_REQUIRE(table.clear());
+    return true;
+  });
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
+  CHECK(table.clear());
 }
 
 TEST_CASE("SL-3: a freer that vanished between queueing a slab and listing it leaves nothing unheard", "[heap][fork]") {
