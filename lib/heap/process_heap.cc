@@ -207,6 +207,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
   const std::uint32_t born = generation();
   {
     HelperGuard hold(h);
+    if (h.state.load() == HeapState::kFrozen) return;  // a fork's child froze it while we waited
     h.flush_all();
     h.state.store(HeapState::kAbandoned);
     h.drain_pending();  // freers that came before the new state was seen
@@ -228,7 +229,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
 // The child of a fork has one thread. Locks are as they were in threads that are gone.
 void ProcessHeap::after_fork() {
   if (sentinel_.claim() != os::ForkSentinel::Claim::kMine) return;
-  __atomic_store_n(&generation_, generation_ + 1, __ATOMIC_RELAXED);
+  __atomic_store_n(&forks_, forks_ + 1, __ATOMIC_RELAXED);
   ThreadHeap* const own = current_heap();
   lock_.reset();
   slabs.reset_lock();

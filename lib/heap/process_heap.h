@@ -31,7 +31,7 @@ class ProcessHeap {
   }
 
   // Grows with every fork; what Slab::queued holds while the slab is on a pending list of this process.
-  std::uint32_t generation() const { return __atomic_load_n(&generation_, __ATOMIC_RELAXED); }
+  std::uint32_t generation() const { return __atomic_load_n(&forks_, __ATOMIC_RELAXED) + 1; }
 
   // A heap for the calling thread, which has none; null: out of memory.
   ThreadHeap* acquire();
@@ -68,8 +68,8 @@ class ProcessHeap {
   std::uint32_t late_ = 0;       // active heaps whose thread is in its last destructors
   std::uint32_t orphans_ = 0;    // heaps of threads that vanished in a fork
   std::uint32_t abandoned_ = 0;  // list of reusable heaps, linked by ThreadHeap::next_abandoned
-  std::uint32_t generation_ = 1;
-  std::uint32_t pool_ = 0;  // the heap without a thread that holds what exited threads left; 0: none yet
+  std::uint32_t forks_ = 0;      // all of this object is zero at first: it lies in .bss
+  std::uint32_t pool_ = 0;       // the heap without a thread that holds what exited threads left; 0: none yet
   pages::MetaSpace heaps_;
   pages::AddressSpace space_;
 
