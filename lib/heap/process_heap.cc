@@ -40,7 +40,7 @@ void thread_exit_hook(void*) {
 }  // namespace
 
 constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
-constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false, {}};
+constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false, false, {}};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
@@ -60,8 +60,6 @@ bool ProcessHeap::init() {
   sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
-  // Where address space is short, a pageblock between the others costs more large blocks than the reserve is worth.
-  zone.keeps_reserve = os::address_space_left() == SIZE_MAX;
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;
 }
@@ -70,6 +68,8 @@ bool ProcessHeap::init() {
 bool ProcessHeap::lay_out(const os::Vm& vm) {
   pages::AddressSpaceConfig config;
   config.space_left = os::address_space_left();
+  // Where address space is short, a pageblock between the others costs more large blocks than the reserve is worth.
+  zone.keeps_reserve = config.space_left == SIZE_MAX;
   // Several times what can be resident: address space is what keeps blocks apart. Metadata is reserved in proportion.
   config.first_section_bytes = std::clamp(std::bit_ceil(4 * os::physical_memory()), kSmallestSpace, kLargestSpace);
   config.capacity_bytes = 2 * config.first_section_bytes;
@@ -208,6 +208,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
   {
     HelperGuard hold(h);
     if (h.state.load() == HeapState::kFrozen) return;  // a fork's child froze it while we waited
+    h.settle();
     h.flush_all();
     h.state.store(HeapState::kAbandoned);
     h.drain_pending();  // freers that came before the new state was seen
@@ -229,7 +230,9 @@ void ProcessHeap::abandon(ThreadHeap& h) {
 // The child of a fork has one thread. Locks are as they were in threads that are gone.
 void ProcessHeap::after_fork() {
   if (sentinel_.claim() != os::ForkSentinel::Claim::kMine) return;
-  __atomic_store_n(&forks_, forks_ + 1, __ATOMIC_RELAXED);
+  // A signal handler may have interrupted note_remote(): what that is about to list must not be listed twice. The marks of
+  // vanished threads then stay valid, and what those had not listed yet is heard when its heap is recounted.
+  if (!t_state.noting) __atomic_store_n(&forks_, forks_ + 1, __ATOMIC_RELAXED);
   ThreadHeap* const own = current_heap();
   lock_.reset();
   slabs.reset_lock();
@@ -240,8 +243,8 @@ void ProcessHeap::after_fork() {
   orphans_ = late_ = active_ = 0;
   if (own != nullptr) own_after_fork(*own);
   for (std::uint32_t& helping : t_state.helping) freeze_helped(std::exchange(helping, 0));
-  // A thread that the child has started may be first to come here. The one that forked goes on with its heap, which is one
-  // of those at rest; which, only that thread knows. The heaps of vanished threads are then only freed into, never adopted.
+  // A thread that the child has started may be first to come here. The one that forked goes on with its heap; which one that
+  // is, only that thread knows. The heaps of vanished threads are then only freed into, never adopted.
   const bool first_thread = own != nullptr || os::is_main_thread();
   for (std::uint32_t i = 1; i <= heap_count_; ++i) {
     ThreadHeap& h = heap(i);
@@ -249,8 +252,8 @@ void ProcessHeap::after_fork() {
     h.late = false;
     if (i == pool_)
       pool_after_fork(h);
-    else if (!first_thread && h.state.load() == HeapState::kActive && !h.lock.held())
-      add_active(1);
+    else if (!first_thread && h.in_use())
+      keep_after_fork(h);
     else
       others_after_fork(h);
   }
@@ -261,7 +264,7 @@ void ProcessHeap::after_fork() {
     if (s == HeapState::kActive || s == HeapState::kAbandoned) {
       h.drain_pending();
       if (s == HeapState::kAbandoned) h.pages.drain(zone);
-    } else if (s == HeapState::kOrphan || s == HeapState::kFrozen) {
+    } else if (s == HeapState::kOrphan || s == HeapState::kFrozen || s == HeapState::kUnsettled) {
       h.forward_pending();
     }
   }
@@ -276,7 +279,7 @@ void ProcessHeap::own_after_fork(ThreadHeap& h) {
   if (frozen) {
     t_state.front = const_cast<Front*>(&kEmptyFront);
     t_state.inside = false;
-  } else if (busy) {
+  } else if (busy || h.state.load() == HeapState::kUnsettled) {
     h.lock.reset();
     h.recount();
   }
@@ -292,6 +295,13 @@ void ProcessHeap::freeze_helped(std::uint32_t index) {
   heap(index).state.store(HeapState::kFrozen);
   heap(index).lock.reset();
   if (index == pool_) pool_ = 0;
+}
+
+// Perhaps the forking thread's heap: nobody else may touch it. What a helper that is gone left of it, its owner mends.
+void ProcessHeap::keep_after_fork(ThreadHeap& h) {
+  if (h.lock.held()) h.state.store(HeapState::kUnsettled);
+  h.lock.reset();
+  add_active(1);
 }
 
 void ProcessHeap::pool_after_fork(ThreadHeap& h) {

@@ -50,6 +50,7 @@ class ProcessHeap {
   void after_fork();
   void own_after_fork(ThreadHeap& heap);
   void freeze_helped(std::uint32_t index);
+  void keep_after_fork(ThreadHeap& heap);
   void pool_after_fork(ThreadHeap& heap);
   void others_after_fork(ThreadHeap& heap);
   void add_active(int n);

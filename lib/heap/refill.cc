@@ -35,6 +35,9 @@ pages::Migratetype migratetype_for(const SizeClass& c, const BinState& bin) {
   return c.objects >= kMany ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
 }
 
+// Written under the lock, looked at without one: is there anything to lock for?
+void set_head(std::uint32_t& head, std::uint32_t slab_index) { __atomic_store_n(&head, slab_index, __ATOMIC_RELAXED); }
+
 }  // namespace
 
 void ThreadHeap::start(std::uint32_t heap_index) {
@@ -106,11 +109,6 @@ void ThreadHeap::adapt_for_refill(unsigned c) {
   if (after_flush) b.demand = 0;
   if (b.refills < 255) ++b.refills;
   if (b.capacity == 0 || after_flush || (filling && b.capacity < kRefillGrowth)) grow_bin(c);
-}
-
-// Written under the lock, looked at without one: is there anything to lock for?
-static void set_head(std::uint32_t& head, std::uint32_t slab_index) {
-  __atomic_store_n(&head, slab_index, __ATOMIC_RELAXED);
 }
 
 void ThreadHeap::rebucket(std::uint32_t slab_index) {

@@ -23,10 +23,14 @@ void push_pending(ThreadHeap& heap, std::uint32_t slab_index) {
 void ThreadHeap::note_remote(std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
   if (state.load() == HeapState::kFrozen) return;  // nobody ever drains it
+  t_state.noting = true;  // until it is listed: a signal handler that forks keeps the generation
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   const std::uint32_t mark = process.generation();
-  if (s.queued.load() == mark || s.queued.exchange(mark) == mark) return;
-  if (process.generation() != mark) return note_remote(slab_index);  // a signal handler forked just now
-  push_pending(*this, slab_index);
+  const bool first = s.queued.load() != mark && s.queued.exchange(mark) != mark;
+  if (first) push_pending(*this, slab_index);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  t_state.noting = false;
+  if (!first) return;
   const std::uint32_t waiting = pending_count.fetch_add(1, std::memory_order_relaxed) + 1;
   if (waiting % kPatience == 0 && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
     drain_pending();

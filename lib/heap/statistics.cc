@@ -66,7 +66,7 @@ int check_slab(std::uint32_t i, const ThreadHeap& h) {
 // The heap's lock is held.
 int check_slabs(ThreadHeap& owner) {
   const HeapState s = owner.state.load();
-  if (s == HeapState::kFrozen) return 0;
+  if (s == HeapState::kFrozen || s == HeapState::kUnsettled) return 0;  // for nobody, or its owner, to look at
   if (s == HeapState::kOrphan || s == HeapState::kAdopted) owner.recount();
   int broken = 0;
   const std::uint32_t limit = process.slabs.limit();

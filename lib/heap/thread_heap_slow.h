@@ -20,6 +20,7 @@ enum class HeapState : std::uint8_t {
   kAbandoned,  // its thread is gone; drained, waiting for the next
   kOrphan,     // its thread vanished in a fork: recount() before any use
   kAdopted,    // ... and a thread is about to recount() it for itself
+  kUnsettled,  // in a fork's child: as kActive, but a helper that is gone had its lock: settle() before any use
   kFrozen,     // in a fork's child: its own thread was inside when a signal handler forked; only remote frees
 };
 
@@ -72,6 +73,15 @@ struct alignas(kCacheLine) ThreadHeap {
   // Empties the pending list; what belongs to other heaps is noted there. Of this heap's own slabs nothing is merged:
   // recount() does that. Lock held, or alone in a fork's child.
   void forward_pending();
+  // The owner's, lock held: recounts what a vanished helper may have left half done.
+  void settle() {
+    if (state.load(std::memory_order_relaxed) != HeapState::kUnsettled) [[likely]]
+      return;
+    recount();
+    state.store(HeapState::kActive);
+  }
+  // By a thread, as far as can be told.
+  bool in_use() const { return state.load() == HeapState::kActive || state.load() == HeapState::kUnsettled; }
   // Rebuilds counts and lists from the slabs' maps, lock held; the previous owner may have stopped anywhere.
   void recount();
   // Takes over a slab of another heap, or all its partly free ones; both locks held.
@@ -104,7 +114,10 @@ struct alignas(kCacheLine) ThreadHeap {
 // thread, which may yet go on, and not a helper, which is gone.
 class OwnerGuard {
  public:
-  explicit OwnerGuard(ThreadHeap& h) : hold_(h.lock) { mark(true); }
+  explicit OwnerGuard(ThreadHeap& h) : hold_(h.lock) {
+    mark(true);
+    h.settle();
+  }
   ~OwnerGuard() { mark(false); }
 
  private:

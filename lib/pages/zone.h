@@ -3,8 +3,8 @@
 // watermark state are derived, and recover() rebuilds them in a fork's child, whatever instruction the lock holder was at.
 // [ZN-1] free_pages_ is the sum of Pageblock::free_pages over opened blocks
 // [ZN-2] backed_free_ is the number of pages that are free and dirty, isolated blocks included
-// [ZN-6] reserve_ is the one pageblock of type HighAtomic, while has_reserve_; its first reserve_backed_ pages are dirty
 // [ZN-3] intent_.pages() != 0 only while lock_ is held: that run is in transition and counts as free
+// [ZN-6] reserve_ is the one pageblock of type HighAtomic, while has_reserve_; its first reserve_backed_ pages are dirty
 #pragma once
 
 #include <atomic>
@@ -88,7 +88,7 @@ class Zone {
   void unisolate(BlockIndex first, std::size_t count);
 
   // A contiguous range of `blocks` whole pageblocks, aligned to the largest order: from now on lent only to relocatable
-  // requests, until take_range() claims it or release_cma() ends it. False: no such range.
+  // requests, until take() claims it or release_cma() ends it. False: no such range.
   bool make_cma(std::size_t blocks, BlockIndex& first);
   // False: something is in use in it.
   bool release_cma(BlockIndex first, std::size_t blocks);

@@ -175,30 +175,36 @@ TEST_CASE("a thread that the child starts may be the first to notice, and leaves
   Table<64> table;
   Random random(3);
   for (int k = 0; k < 500; ++k) table.churn(random, 12);
-  const heap::ThreadHeap* const mine = heap::current_heap();
-  const Ending e = in_child([&] {
-    bool ok = true;
-    std::atomic<bool> started{false}, done{false};
-    const heap::ThreadHeap* theirs = nullptr;
-    std::thread other([&] {
-      void* const p = allocate(100'000);  // a slow path: this thread settles the fork
-      theirs = heap::current_heap();
-      started = true;
-      while (!done) std::this_thread::yield();
-      deallocate(p);
+  heap::ThreadHeap* const mine = heap::current_heap();
+  for (const bool helped : {false, true}) {
+    if (helped) mine->lock.lock();  // as if another thread were helping at the fork
+    const Ending e = in_child([&] {
+      bool ok = true;
+      std::atomic<bool> started{false}, done{false};
+      const heap::ThreadHeap* theirs = nullptr;
+      std::thread other([&] {
+        void* const p = allocate(100'000);  // a slow path: this thread settles the fork
+        theirs = heap::current_heap();
+        started = true;
+        while (!done) std::this_thread::yield();
+        deallocate(p);
+      });
+      while (!started) std::this_thread::yield();
+      BM_CHILD_REQUIRE((mine->state.load() == heap::HeapState::kUnsettled) == helped);
+      ok &= heap::current_heap() == mine && theirs != mine;
+      for (int k = 0; k < 2000; ++k) ok &= table.churn(random, 14);
+      BM_CHILD_REQUIRE(mine->state.load() == heap::HeapState::kActive);
+      done = true;
+      other.join();
+      BM_CHILD_REQUIRE(ok);
+      BM_CHILD_REQUIRE(heap::validate() == 0);
+      BM_CHILD_REQUIRE(table.clear());
+      return true;
     });
-    while (!started) std::this_thread::yield();
-    ok &= heap::current_heap() == mine && theirs != mine;
-    for (int k = 0; k < 2000; ++k) ok &= table.churn(random, 14);
-    done = true;
-    other.join();
-    BM_CHILD_REQUIRE(ok);
-    BM_CHILD_REQUIRE(heap::validate() == 0);
-    BM_CHILD_REQUIRE(table.clear());
-    return true;
-  });
-  INFO(e.text << " signal " << e.signal);
-  CHECK(e.ok);
+    if (helped) mine->lock.unlock();
+    INFO((helped ? "helped: " : "at rest: ") << e.text << " signal " << e.signal);
+    CHECK(e.ok);
+  }
   CHECK(table.clear());
 }
 

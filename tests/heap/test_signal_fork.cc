@@ -15,6 +15,7 @@
 
 #include "support/single_step.h"
 #include "tests/heap/churn.h"
+#include "tests/heap/threads.h"
 
 using namespace bm;
 using namespace bm::test;
@@ -141,6 +142,35 @@ TEST_CASE("forks at any instruction of a free into another thread's heap", "[hea
         for (int i = 0; i < 70; ++i) deallocate(kept[i]);
       },
       997);
+}
+
+TEST_CASE("SL-3: a slab that an interrupted free is about to list is listed once, whatever the handler's child frees",
+          "[heap][fork][signal][native]") {
+  if (!kCanSingleStep) return;
+  Worker owner;
+  owner.run([] {
+    for (int i = 0; i < 3; ++i) kept[i] = allocate(2000);  // of one slab
+  });
+  Tally tally;
+  bool returned = false;
+  single_step([] { deallocate(kept[0]); },
+              [&] {
+                if (returned) return;
+                const pid_t pid = fork();
+                if (pid != 0) return wait_for(pid, tally);
+                prepare_child();
+                heap::process.settle_fork();
+                deallocate(kept[1]);
+                returned = true;
+              });
+  if (returned) {
+    deallocate(kept[2]);
+    _exit(heap::validate() == 0 ? 0 : 1);  // walks the list: for ever, when the slab is on it twice
+  }
+  CHECK(tally.children > 20);
+  CHECK(tally.failed == 0);
+  for (int i = 1; i < 3; ++i) deallocate(kept[i]);
+  CHECK(heap::validate() == 0);
 }
 
 TEST_CASE("forks at any instruction of a free: no block in use is in a bin", "[heap][fork][signal][native]") {
