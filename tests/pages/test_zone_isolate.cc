@@ -38,8 +38,9 @@ TEST_CASE("nothing is allocated from an isolated pageblock, and what is freed th
   z.free(b);
   CHECK(z.free_blocks(Migratetype::kIsolate, kPageblockOrder) == 1);
   CHECK(z.alloc(kBlock).first.block() == BlockIndex{2});
-  z.zone.unisolate({0}, 1);
+  z.zone.unisolate({0}, 2);  // the second was not isolated: no harm to it
   CHECK(z.type({0}) == kMovable);
+  CHECK(z.type({1}) == kMovable);
   CHECK(z.alloc(kBlock).first.block() == BlockIndex{0});
 }
 
@@ -143,6 +144,34 @@ TEST_CASE("a contiguous range never changes type, not even at the limit, and its
   z.at(lent.first)[0] = 1;
   z.free(lent);
   CHECK(z.zone.purge(0, false) == kBlock);
+}
+
+TEST_CASE("a contiguous range is aligned wherever the free pageblocks begin", "[zone_isolate]") {
+  for (const int used : {1, 2}) {
+    NoMoreSections vm;
+    Fixture z;
+    for (int k = 0; k < used; ++k) z.alloc(kBlock);
+    BlockIndex first;
+    REQUIRE(z.zone.make_cma(2, first));
+    CHECK(reinterpret_cast<std::uintptr_t>(z.at(first_pfn(first))) % (2 * kPageblockSize) == 0);
+  }
+}
+
+TEST_CASE("a run does not grow into a contiguous range", "[zone_isolate]") {
+  NoMoreSections vm;
+  Fixture z;
+  BlockIndex first;
+  REQUIRE(z.zone.make_cma(2, first));
+  for (Run run; first.value != 0 && z.zone.alloc(kBlock, kMovable, run);)
+    if (run.first.block() + 1 == first) break;
+  if (first.value == 0) {  // nothing lies before it: let it end, and begin one pageblock later
+    REQUIRE(z.zone.release_cma(first, 2));
+    z.alloc(kBlock);
+    REQUIRE(z.zone.make_cma(2, first));
+    while (z.alloc(kBlock).first.block() + 1 != first) {
+    }
+  }
+  CHECK_FALSE(z.zone.extend(first_pfn({first.value - 1}), kBlock, kBlock + 1));
 }
 
 TEST_CASE("no room: a range that is refused changes nothing", "[zone_isolate]") {

@@ -125,9 +125,11 @@ TEST_CASE("a batch has at least one from the reserve", "[zone_reserve]") {
   Run runs[8];
   std::size_t n = 8;
   while (n == 8) n = z.zone.alloc_batch(1, kMovable, 8, runs);
-  while (z.zone.alloc_batch(1, kMovable, 8, runs) == 1)
+  std::size_t from_reserve = 0;
+  for (; z.zone.alloc_batch(1, kMovable, 8, runs) == 1; ++from_reserve)
     CHECK(z.block(runs[0].first.block().value).migratetype == Migratetype::kHighAtomic);
-  CHECK(z.zone.counters().reserved_highatomic >= 16);
+  REQUIRE(z.reserved() > 16);
+  CHECK(from_reserve + 1 >= z.reserved() - 16);  // the last batch that fell short may have had the first
 }
 
 TEST_CASE("the reserve is not given back to the OS", "[zone_reserve]") {
