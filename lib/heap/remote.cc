@@ -92,7 +92,8 @@ void ThreadHeap::recount() {
   for (std::uint32_t i = 1; i < limit; ++i) {
     Slab& s = process.slabs[i];
     if (s.holder() != index) continue;
-    s.queued.store(0);
+    // `queued` stays: others may be listing the slab right now, and what a vanished thread was about to list is of an older
+    // generation.
     s.free_count = 0;
     for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + popcount(w));
     s.merge_remote();

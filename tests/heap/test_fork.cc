@@ -208,6 +208,26 @@ TEST_CASE("a thread that the child starts may be the first to notice, and leaves
   CHECK(table.clear());
 }
 
+TEST_CASE("SL-3: a recount leaves alone what a freer is about to list, or it would be listed twice", "[heap][fork]") {
+  constexpr std::size_t kSize = 1536;
+  void* const p = allocate(kSize);
+  Pfn page;
+  REQUIRE(heap::process.map.find(p, page));
+  heap::ThreadHeap& h = *heap::current_heap();
+  const unsigned pages = slab::kClass[slab::class_of(kSize)].pages;
+  slab::Slab& s = heap::process.slabs[heap::process.map.slab_index({page.value & ~(pages - 1)})];
+  REQUIRE(s.holder() == h.index);
+  s.queued = heap::process.generation();
+  {
+    os::LockGuard hold(h.lock);
+    h.recount();
+  }
+  CHECK(s.queued == heap::process.generation());
+  s.queued = 0;
+  CHECK(heap::validate() == 0);
+  deallocate(p);
+}
+
 TEST_CASE("SL-3: a freer that vanished between queueing a slab and listing it leaves nothing unheard", "[heap][fork]") {
   constexpr std::size_t kSize = 2304;
   const unsigned c = slab::class_of(kSize);
