@@ -56,6 +56,14 @@ BM_EXPORT int bm_validate(void);
 /* Writes a report about the heap, as text for people, to a file descriptor. */
 BM_EXPORT void bm_stats_print(int fd);
 
+/* Reports about the heap in the kernel's formats, to a file descriptor; parsers of the files of that name in /proc read
+ * them. Counts of one zone are taken at one moment, so that their sums are exact. Before the first use of the heap
+ * nothing is written, but slabinfo's head. */
+BM_EXPORT void bm_buddyinfo(int fd);    /* free blocks by order */
+BM_EXPORT void bm_pagetypeinfo(int fd); /* free blocks by migratetype and order, pageblocks by migratetype */
+BM_EXPORT void bm_zoneinfo(int fd);     /* pages: free, watermarks, reserved, opened, usable, free and backed */
+BM_EXPORT void bm_slabinfo(int fd);     /* objects and slabs by size class; objects in threads' bins count as active */
+
 /* The version of the library that is running, "major.minor.patch". Never NULL, never to be freed. */
 BM_EXPORT const char* bm_version(void);
 

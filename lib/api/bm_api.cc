@@ -3,6 +3,7 @@
 #include "api/malloc_api.h"
 #include "api/malloc_info.h"
 #include "buddymalloc/buddymalloc.h"
+#include "heap/reports.h"
 
 namespace api = bm::api;
 namespace heap = bm::heap;
@@ -19,6 +20,10 @@ int bm_owns(const void* address) { return heap::owns(address) ? 1 : 0; }
 int bm_trim(size_t keep) { return api::malloc_trim(keep); }
 int bm_validate(void) { return heap::validate(); }
 void bm_stats_print(int fd) { heap::print_statistics(fd); }
+void bm_buddyinfo(int fd) { heap::print_buddyinfo(fd); }
+void bm_pagetypeinfo(int fd) { heap::print_pagetypeinfo(fd); }
+void bm_zoneinfo(int fd) { heap::print_zoneinfo(fd); }
+void bm_slabinfo(int fd) { heap::print_slabinfo(fd); }
 const char* bm_version(void) { return BM_VERSION; }
 
 }  // extern "C"

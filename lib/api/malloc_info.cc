@@ -6,6 +6,7 @@
 #include <climits>
 
 #include "heap/heap.h"
+#include "heap/reports.h"
 #include "os/errno_guard.h"
 
 namespace bm::api {
@@ -22,6 +23,31 @@ heap::Statistics read_statistics() {
 std::size_t live_in_pages(const heap::Statistics& figures) { return figures.live_bytes - figures.mapped_bytes; }
 
 int saturated(std::size_t value) { return value > INT_MAX ? INT_MAX : static_cast<int>(value); }
+
+// What the buddy system has free, read before anything is printed.
+struct Zones {
+  Zones() {
+    const os::ErrnoGuard keep;
+    count = heap::report_zones(report);
+  }
+  pages::ZoneReport report[heap::kReportZones];
+  std::size_t count;
+};
+
+// An element beyond glibc's: free blocks by order of each zone.
+bool write_buddy(std::FILE* stream, const Zones& zones) {
+  bool good = true;
+  for (std::size_t i = 0; i < zones.count; ++i) {
+    const pages::ZoneReport& z = zones.report[i];
+    good = good && std::fprintf(stream, "<buddy node=\"%u\" zone=\"%s\" free=\"%zu\" backed=\"%zu\">\n", z.node, z.name,
+                                z.free_pages, z.backed_free_pages) >= 0;
+    for (unsigned order = 0; order < kReportOrders; ++order)
+      good =
+          good && std::fprintf(stream, "<blocks order=\"%u\" count=\"%zu\"/>\n", order, z.blocks_of_order(order)) >= 0;
+    good = good && std::fputs("</buddy>\n", stream) >= 0;
+  }
+  return good;
+}
 
 // glibc allows fast bins up to this size and refuses more.
 constexpr int kMaxMxfast = 80 * static_cast<int>(sizeof(std::size_t)) / 4;
@@ -70,6 +96,7 @@ int mallopt(int parameter, int value) {
 int malloc_info(int options, std::FILE* stream) {
   if (options != 0) return EINVAL;
   const heap::Statistics figures = read_statistics();
+  const Zones zones;
   // glibc prints these four lines for each heap and for the sum of all; there is one heap here.
   constexpr const char* kHeapFormat =
       "<malloc version=\"1\">\n"
@@ -90,19 +117,20 @@ int malloc_info(int options, std::FILE* stream) {
       "<system type=\"current\" size=\"%zu\"/>\n"
       "<system type=\"max\" size=\"%zu\"/>\n"
       "<aspace type=\"total\" size=\"%zu\"/>\n"
-      "<aspace type=\"mprotect\" size=\"%zu\"/>\n"
-      "</malloc>\n";
+      "<aspace type=\"mprotect\" size=\"%zu\"/>\n";
   const int heap_written = std::fprintf(stream, kHeapFormat, figures.free_bytes, figures.committed_bytes,
                                         figures.peak_committed_bytes, figures.reserved_bytes, figures.committed_bytes);
   if (heap_written < 0) return errno;
   const int sum_written = std::fprintf(stream, kSumFormat, figures.free_bytes, figures.mapped_count,
                                        figures.mapped_bytes, figures.committed_bytes, figures.peak_committed_bytes,
                                        figures.reserved_bytes, figures.committed_bytes);
-  return sum_written < 0 ? errno : 0;
+  if (sum_written < 0 || !write_buddy(stream, zones) || std::fputs("</malloc>\n", stream) < 0) return errno;
+  return 0;
 }
 
 void malloc_stats() {
   const heap::Statistics figures = read_statistics();
+  const Zones zones;
   const os::ErrnoGuard keep;
   std::fprintf(stderr,
                "Arena 0:\n"
@@ -115,6 +143,14 @@ void malloc_stats() {
                "max mmap bytes   = %10zu\n",
                figures.committed_bytes, live_in_pages(figures), figures.committed_bytes + figures.mapped_bytes,
                figures.live_bytes, figures.mapped_count, figures.mapped_bytes);
+  for (std::size_t i = 0; i < zones.count; ++i) {
+    const pages::ZoneReport& z = zones.report[i];
+    std::fprintf(stderr,
+                 "Buddy node %u, zone %s:\nfree pages       = %10zu\nbacked by memory = %10zu\nby order         =",
+                 z.node, z.name, z.free_pages, z.backed_free_pages);
+    for (unsigned order = 0; order < kReportOrders; ++order) std::fprintf(stderr, " %zu", z.blocks_of_order(order));
+    std::fputs("\n", stderr);
+  }
 }
 
 int malloc_trim(std::size_t keep_bytes) {

@@ -19,10 +19,11 @@ struct mallinfo read_mallinfo();
 // 1 for a parameter glibc knows with a value it allows, else 0. glibc's tuning has no meaning here: nothing changes.
 int mallopt(int parameter, int value);
 
-// XML in glibc's format to the stream. Returns 0; EINVAL when options is not 0; the stream's errno when writing fails.
+// XML in glibc's format to the stream, with an element <buddy> for each zone before the end. Returns 0; EINVAL when
+// options is not 0; the stream's errno when writing fails.
 int malloc_info(int options, std::FILE* stream);
 
-// The lines of glibc's report, to stderr.
+// The lines of glibc's report, and after them the buddy system's free blocks, to stderr.
 void malloc_stats();
 
 // 1 when memory went back to the system, else 0.

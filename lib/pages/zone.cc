@@ -158,7 +158,7 @@ Pfn Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroe
 bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
                  Request request) {
   const unsigned order = std::max(ceil_order(pages), align_order);
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
     const std::size_t align_blocks =
         align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
@@ -175,7 +175,7 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
 
 std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out) {
   const unsigned order = ceil_order(pages);
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   std::size_t n = 0;
   while (n < count) {
     BlockIndex b;
@@ -258,7 +258,7 @@ bool Zone::range_free(Pfn first, std::size_t pages) {
 }
 
 bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   const Pfn from = first + old_pages;
   const std::size_t more = new_pages - old_pages;
   const Section* s = map_->section_of(first.block());
@@ -305,13 +305,13 @@ void Zone::free_range(Pfn first, std::size_t pages) {
 }
 
 void Zone::free(Pfn first, std::size_t pages) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   free_range(first, pages);
   balance(pages);
 }
 
 void Zone::free_batch(std::size_t pages, const Pfn* first, std::size_t count) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   for (std::size_t i = 0; i < count; ++i) free_range(first[i], pages);
   balance(pages * count);
 }

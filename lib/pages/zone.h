@@ -5,10 +5,12 @@
 // [ZN-2] backed_free_ is the number of pages that are free and dirty, isolated blocks included
 // [ZN-3] intent_.pages() != 0 only while lock_ is held: that run is in transition and counts as free
 // [ZN-6] reserve_ is the one pageblock of type HighAtomic, while has_reserve_; its first reserve_backed_ pages are dirty
+// [ZN-7] changes_ is odd only while lock_ is held by someone who may change something
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/units.h"
 #include "os/lock.h"
@@ -26,6 +28,8 @@ struct Watermarks {
 };
 inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{8} << 20) >> kPageShift,
                                                   (std::size_t{16} << 20) >> kPageShift};
+
+struct ZoneReport;
 
 struct Run {
   Pfn first;
@@ -113,6 +117,12 @@ class Zone {
   // Adds free blocks by (migratetype, order 0..10) to counts, under one hold of the lock: the sums are exact.
   void count_free(std::size_t counts[kMigratetypes][kReportOrders]);
 
+  // Adds all there is to tell of this zone to a fresh report, under one hold of the lock (zone_report.h).
+  void report(ZoneReport& out);
+  // Even: the maps are at rest. A reader outside, who cannot take the lock, has a consistent copy when it finds the same
+  // even number before and after. Odd throughout every hold that may change something.
+  std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
+
   // Number of broken invariants; each is described on `fd` when fd >= 0.
   int validate(int fd);
 
@@ -140,6 +150,27 @@ class Zone {
    private:
     Pfn first_;
     std::size_t pages_ = 0;
+  };
+
+  // lock_ with changes_ odd meanwhile: whoever holds lock_ to change something holds it so.
+  void acquire() {
+    lock_.lock();
+    changes_.store(changes_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+  }
+  void release() {
+    changes_.store(changes_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    lock_.unlock();
+  }
+  class Hold {
+   public:
+    explicit Hold(Zone& zone) : zone_(zone) { zone_.acquire(); }
+    ~Hold() { zone_.release(); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    Zone& zone_;
   };
 
   // All below: lock_ held.
@@ -174,6 +205,7 @@ class Zone {
   }
 
   os::Lock lock_;
+  std::atomic<std::uint32_t> changes_{0};
   const os::Vm* vm_ = nullptr;
   MemMap* map_ = nullptr;
   AddressSpace* space_ = nullptr;

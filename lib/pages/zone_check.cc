@@ -1,4 +1,4 @@
-// zone_check.cc: rebuilding, counting and validating what is derived from the maps.  layer: pages
+// zone_check.cc: rebuilding and validating what is derived from the maps.  layer: pages
 #include <algorithm>
 
 #include "base/text.h"
@@ -10,6 +10,8 @@ namespace bm::pages {
 // The holder of the lock exists no more. What it was doing to the maps is completed as a free: a run being handed out
 // had not been handed out, a run being freed had been given up.
 void Zone::recover() {
+  changes_.store(changes() | 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
   for (std::size_t left = intent_.pages(), at = intent_.first().value; left != 0;) {
     const Pfn p{static_cast<std::uint32_t>(at)};
     const std::size_t here = std::min(left, kPagesPerBlock - p.offset());
@@ -41,28 +43,8 @@ void Zone::recover() {
     list(b);
   });
   used_ = peak_used_ = phase_used_ = (space_->opened_blocks() << kPageblockOrder) - free_pages_;
+  changes_.store(changes() + 1, std::memory_order_release);
   lock_.reset();
-}
-
-void Zone::count_free(std::size_t counts[kMigratetypes][kReportOrders]) {
-  os::LockGuard hold(lock_);
-  BlockIndex last_whole{};
-  bool pending = false;  // last_whole waits for its buddy, to be counted as order 10
-  for_each_opened([&](BlockIndex b, Pageblock& d) {
-    std::size_t* row = counts[index(d.reported_type())];
-    if (!d.whole_free()) {
-      d.free.count_blocks(row);
-    } else if (pending && last_whole + 1 == b && b.value % 2 == 1 &&
-               map_->block(last_whole).reported_type() == d.reported_type()) {
-      --row[kPageblockOrder];
-      ++row[kPageblockOrder + 1];
-      pending = false;
-    } else {
-      ++row[kPageblockOrder];
-      last_whole = b;
-      pending = b.value % 2 == 0;
-    }
-  });
 }
 
 int Zone::validate(int fd) {
@@ -111,6 +93,7 @@ int Zone::validate(int fd) {
   check(free_sum == free_pages_, "ZN-1", BlockIndex{});
   check(backed_sum == backed_free_, "ZN-2", BlockIndex{});
   check(intent_.pages() == 0, "ZN-3", BlockIndex{});
+  check(changes() % 2 == 0, "ZN-7", BlockIndex{});
   check(dirty_whole == dirty_whole_, "ZN-4", BlockIndex{});
   check(used_ == (space_->opened_blocks() << kPageblockOrder) - free_sum, "ZN-5", BlockIndex{});
   check(area_->summaries_consistent(), "FA-3", BlockIndex{});

@@ -13,7 +13,7 @@ constexpr std::size_t kCmaAlignment = 2;  // pageblocks: order 10, the largest t
 }  // namespace
 
 bool Zone::isolate(BlockIndex first, std::size_t count) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   for (std::size_t k = 0; k < count; ++k) {
     const Section* const s = map_->section_of(first + k);
     if (s == nullptr || (first + k).value - s->first.value >= s->opened) return false;
@@ -30,7 +30,7 @@ bool Zone::isolate(BlockIndex first, std::size_t count) {
 }
 
 void Zone::unisolate(BlockIndex first, std::size_t count) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   for (std::size_t k = 0; k < count; ++k) {
     Pageblock& d = map_->block(first + k);
     if (d.migratetype != Migratetype::kIsolate) continue;
@@ -40,14 +40,14 @@ void Zone::unisolate(BlockIndex first, std::size_t count) {
 }
 
 bool Zone::make_cma(std::size_t blocks, BlockIndex& first) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   if (blocks == 0 || !find_whole_run(blocks, kCmaAlignment, first)) return false;
   for (std::size_t k = 0; k < blocks; ++k) retype(first + k, Migratetype::kCma);
   return true;
 }
 
 bool Zone::release_cma(BlockIndex first, std::size_t blocks) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   for (std::size_t k = 0; k < blocks; ++k) {
     const Pageblock& d = map_->block(first + k);
     if (d.migratetype != Migratetype::kCma || d.isolated || !d.whole_free()) return false;
@@ -57,7 +57,7 @@ bool Zone::release_cma(BlockIndex first, std::size_t blocks) {
 }
 
 bool Zone::take(Pfn first, std::size_t pages, Run& out) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   Pfn at = first;
   for (std::size_t left = pages; left != 0;) {
     const std::size_t here = std::min(left, kPagesPerBlock - at.offset());

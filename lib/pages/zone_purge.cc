@@ -43,9 +43,9 @@ bool Zone::purge_one_run(std::size_t& purged) {
     map_->block(start + k).isolated = true;
   }
   isolated_ += count;
-  lock_.unlock();
+  release();
   const bool done = vm_->purge(map_->address(first_pfn(start)), count << kPageblockShift);
-  lock_.lock();
+  acquire();
   isolated_ -= count;
   for (std::size_t k = 0; k < count; ++k) {
     Pageblock& d = map_->block(start + k);
@@ -86,7 +86,7 @@ std::size_t Zone::purge_holes() {
 }
 
 std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
-  os::LockGuard hold(lock_);
+  const Hold hold(*this);
   std::size_t purged = 0;
   while (backed_free_ > keep_pages && purge_one_run(purged)) {
   }

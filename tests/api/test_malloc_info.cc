@@ -7,6 +7,7 @@
 
 #include "api/malloc_api.h"
 #include "api/malloc_info.h"
+#include "support/child.h"
 #include "tests/api/test_support.h"
 
 namespace api = bm::api;
@@ -69,6 +70,21 @@ TEST_CASE("malloc_info writes glibc's XML, and refuses options", "[api][info]") 
   CHECK(text.size() > 10);
   CHECK(text.substr(text.size() - 10) == "</malloc>\n");
   CHECK(api::malloc_info(1, stdout) == EINVAL);
+}
+
+TEST_CASE("malloc_info and malloc_stats tell of the buddy system, by order", "[api][info]") {
+  api::free(api::malloc(1));
+  const std::string text = text_of_malloc_info();
+  const std::size_t element = text.find("<buddy node=\"0\" zone=\"Normal\" free=\"");
+  REQUIRE(element != std::string::npos);
+  std::size_t orders = 0;
+  for (std::size_t at = element; (at = text.find("<blocks order=\"", at)) != std::string::npos; ++at) ++orders;
+  CHECK(orders == 11);
+  CHECK(text.find("</buddy>\n</malloc>\n") != std::string::npos);
+  const Ending child = in_child([] { return api::malloc_stats(), true; });
+  CHECK(child.ok);
+  CHECK(child.text.find("Buddy node 0, zone Normal:\nfree pages       = ") != std::string::npos);
+  CHECK(child.text.find("\nbacked by memory = ") != std::string::npos);
 }
 
 TEST_CASE("malloc_trim answers 0 or 1 and keeps errno", "[api][info]") {
