@@ -57,7 +57,7 @@ class TextSink {
   Write write_;
   void* to_;
   std::size_t used_ = 0;
-  char buffer_[1024];
+  char buffer_[1024] = {};
 };
 
 }  // namespace bm

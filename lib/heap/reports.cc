@@ -1,7 +1,9 @@
 // reports.cc: see reports.h.  layer: heap
 #include "heap/reports.h"
 
-#include "heap/process_heap.h"
+#include <algorithm>
+
+#include "heap/state_root.h"
 #include "os/fatal.h"
 #include "slab/slab_report.h"
 
@@ -23,8 +25,13 @@ void print_zones(int fd, Print print) {
 std::size_t report_zones(pages::ZoneReport (&out)[kReportZones]) {
   if (!process.ready()) return 0;
   process.settle_fork();
-  process.zone.report(out[0]);
-  return kReportZones;
+  std::size_t n = 0;
+  for (const StateZone& z : bm_state_root.zones) {
+    out[n].node = z.node;
+    std::copy(std::begin(z.name), std::end(z.name), out[n].name);
+    z.zone->report(out[n++]);
+  }
+  return n;
 }
 
 void print_buddyinfo(int fd) { print_zones(fd, pages::print_buddyinfo); }

@@ -122,6 +122,7 @@ class Zone {
   // Even: the maps are at rest. A reader outside, who cannot take the lock, has a consistent copy when it finds the same
   // even number before and after. Odd throughout every hold that may change something.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
+  std::size_t reserved_highatomic() const { return reserve_backed_; }  // pages; lock_ held, or in such a copy
 
   // Number of broken invariants; each is described on `fd` when fd >= 0.
   int validate(int fd);

@@ -26,8 +26,7 @@ void BlockCounter::add(BlockIndex b, const PageBitmap& free, const PageBitmap& d
 void Zone::report(ZoneReport& out) {
   os::LockGuard hold(lock_);
   const auto block_at = [this](BlockIndex b) -> const Pageblock& { return map_->block(b); };
-  evaluate(*map_, watermarks, block_at, out);
-  out.reserved_highatomic = reserve_backed_;
+  evaluate(*this, *map_, block_at, out);
 }
 
 void Zone::count_free(std::size_t counts[kMigratetypes][kReportOrders]) {

@@ -21,11 +21,12 @@ class BlockCounter {
   unsigned half_type_ = kMigratetypes;  // its type; kMigratetypes: there is none
 };
 
-// block(b) gives something with the maps and the reported_type() of the opened pageblock b.
+// `zone` is looked at for plain values only. block(b) gives something with the maps and the reported_type() of the opened pageblock b.
 template <class BlockAt>
-void evaluate(const MemMap& map, const Watermarks& marks, BlockAt block, ZoneReport& out) {
-  out.low = marks.low;
-  out.high = marks.high;
+void evaluate(const Zone& zone, const MemMap& map, BlockAt block, ZoneReport& out) {
+  out.low = zone.watermarks.low;
+  out.high = zone.watermarks.high;
+  out.reserved_highatomic = zone.reserved_highatomic();
   BlockCounter counter(out);
   for (unsigned i = 0; i < map.section_count(); ++i) {
     const Section& s = map.section(i);

@@ -1,0 +1,87 @@
+// heap_state.cc: see heap_state.h.  tool: inspect
+#include "tools/inspect/heap_state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <string>
+
+#include "tools/inspect/elf_file.h"
+#include "tools/inspect/failure.h"
+#include "tools/inspect/remote_copy.h"
+#include "tools/inspect/zone_copy.h"
+
+namespace bm::inspect {
+namespace {
+
+// Addresses of bm_state_root in all mapped files that have one.
+std::vector<std::uint64_t> find_roots(const Memory& memory) {
+  std::vector<std::uint64_t> roots;
+  std::set<std::string> seen;
+  for (const Mapping& m : memory.mappings()) {
+    if (!seen.insert(m.path).second) continue;
+    const ElfFile file(memory.open(m));
+    const auto value = file.find_data("bm_state_root");
+    const auto bias = file.bias(m.offset, m.start);
+    if (value && bias) roots.push_back(*value + *bias);
+  }
+  return roots;
+}
+
+std::string quoted(const char (&text)[16]) { return {text, strnlen(text, sizeof text)}; }
+
+}  // namespace
+
+HeapState::HeapState(const Memory& memory) : memory_(memory) {
+  const std::vector<std::uint64_t> roots = find_roots(memory);
+  if (roots.empty()) throw Failure(memory.name() + " does not run on buddymalloc");
+  // A library that is loaded twice is used once.
+  for (const std::uint64_t at : roots) {
+    if (!memory.read(at, &root_, sizeof root_)) throw Failure(memory.name() + ": bm_state_root cannot be read");
+    check_root();
+    if (initialised()) return;
+  }
+  throw Failure(memory.name() + ": buddymalloc is loaded, but its state is not initialised yet");
+}
+
+void HeapState::check_root() const {
+  if (std::memcmp(root_.magic, heap::kStateMagic, sizeof root_.magic) != 0)
+    throw Failure(memory_.name() + ": bm_state_root is not what it should be; the file may have changed since");
+  if (root_.layout == heap::kStateLayout && root_.root_bytes == sizeof root_ && root_.sizes == heap::StateSizes{} &&
+      root_.zone_count == heap::kReportZones)
+    return;
+  throw Failure(memory_.name() + " has buddymalloc " + quoted(root_.library) + " with state layout " +
+                std::to_string(root_.layout) + " of " + std::to_string(root_.root_bytes) +
+                " bytes; this command, " BM_VERSION ", reads layout " + std::to_string(heap::kStateLayout) + " of " +
+                std::to_string(sizeof root_) + " bytes only: use the command of that build");
+}
+
+bool HeapState::initialised() const {
+  return Copy<pages::MemMap>(memory_, root_.zones[0].map).value().section_count() != 0;
+}
+
+HeapState::Zones HeapState::zones() const {
+  Zones out;
+  for (const heap::StateZone& z : root_.zones) {
+    pages::ZoneReport report;
+    report.node = z.node;
+    std::copy(std::begin(z.name), std::end(z.name), report.name);
+    out.consistent = ZoneCopy(memory_, z).evaluate(report) && out.consistent;
+    out.reports.push_back(report);
+  }
+  return out;
+}
+
+slab::SlabReport HeapState::slabs() const {
+  constexpr std::uint32_t kAtATime = 4096;
+  slab::SlabReport report;
+  const Copy<slab::SlabTable> table(memory_, root_.slabs);
+  const std::uint32_t limit = table.value().limit();
+  for (std::uint32_t i = 1; i < limit; i += kAtATime) {
+    const CopyOfMany<slab::Slab> slabs(memory_, &table.value()[i], std::min(kAtATime, limit - i));
+    for (std::size_t k = 0; k < slabs.size(); ++k) report.add(slabs[k]);
+  }
+  return report;
+}
+
+}  // namespace bm::inspect

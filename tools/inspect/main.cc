@@ -1,0 +1,125 @@
+// main.cc: the command: buddymalloc REPORT PID|FILE.  tool: inspect
+#include <charconv>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pages/page_report.h"
+#include "slab/slab_report.h"
+#include "tools/inspect/core_file.h"
+#include "tools/inspect/failure.h"
+#include "tools/inspect/heap_state.h"
+#include "tools/inspect/live_process.h"
+#include "tools/inspect/proc_text.h"
+
+namespace bm::inspect {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: buddymalloc REPORT PID|FILE\n"
+    "\n"
+    "Prints, in the kernel's format, a report about the heap of a process that runs on buddymalloc, without stopping "
+    "or\n"
+    "slowing it. FILE is a core file of such a process, or a saved buddyinfo or pagetypeinfo of any machine.\n"
+    "\n"
+    "  buddyinfo       free blocks of each zone by order\n"
+    "  pagetypeinfo    free blocks by migratetype and order, pageblocks by migratetype\n"
+    "  zoneinfo        pages of each zone: free, watermarks, reserved, opened, usable, free and backed\n"
+    "  slabinfo        objects and slabs of each size class in use\n"
+    "  extfrag         by order, why a request would fail: 0 lack of memory, 1 fragmentation; -1 it would not\n"
+    "  unusable        by order, the part of free memory that is in blocks too small\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 done, 1 cannot tell (the reason is on stderr), 2 wrong usage.\n";
+
+struct Report {
+  const char* name;
+  void (*print)(TextSink& out, const ProcText& zones);  // null: slabinfo
+  bool from_text;                                       // a text of the kernel's has what it takes
+};
+
+constexpr Report kReports[] = {
+    {"buddyinfo", [](TextSink& o, const ProcText& t) { print_buddyinfo(o, t.zones.data(), t.zones.size()); }, true},
+    {"pagetypeinfo",
+     [](TextSink& o, const ProcText& t) { print_pagetypeinfo(o, t.zones.data(), t.zones.size(), t.order); }, false},
+    {"zoneinfo", [](TextSink& o, const ProcText& t) { print_zoneinfo(o, t.zones.data(), t.zones.size()); }, false},
+    {"extfrag", [](TextSink& o, const ProcText& t) { print_extfrag_index(o, t.zones.data(), t.zones.size()); }, true},
+    {"unusable", [](TextSink& o, const ProcText& t) { print_unusable_index(o, t.zones.data(), t.zones.size()); }, true},
+    {"slabinfo", nullptr, false},
+};
+
+void write_to_stdout(void*, const char* text, std::size_t bytes) { std::fwrite(text, 1, bytes, stdout); }
+
+// True: the process was at rest while it was read.
+bool print_state(const Report& report, const Memory& memory) {
+  const HeapState state(memory);
+  TextSink out(write_to_stdout, nullptr);
+  if (report.print == nullptr) {
+    slab::print_slabinfo(out, state.slabs());
+    return true;
+  }
+  HeapState::Zones zones = state.zones();
+  ProcText text;
+  text.zones = std::move(zones.reports);
+  report.print(out, text);
+  return zones.consistent;
+}
+
+void print_text(const Report& report, const std::string& path) {
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!is_proc_text(text)) throw Failure(path + " is no process, core file, buddyinfo or pagetypeinfo");
+  if (!report.from_text) throw Failure(path + ": a text does not have what " + report.name + " needs");
+  const ProcText parsed = parse_proc_text(text);
+  TextSink out(write_to_stdout, nullptr);
+  report.print(out, parsed);
+}
+
+std::optional<pid_t> pid_in(std::string_view text) {
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (error != std::errc{} || end != text.data() + text.size() || pid <= 0) return {};
+  return pid;
+}
+
+int run(const Report& report, const std::string& target) {
+  if (const auto pid = pid_in(target)) {
+    print_state(report, LiveProcess(*pid));
+    return 0;
+  }
+  ElfFile file{FileView(target)};
+  if (!file.is_core()) {
+    print_text(report, target);
+    return 0;
+  }
+  if (print_state(report, CoreFile(target, std::move(file)))) return 0;
+  std::fprintf(stderr, "buddymalloc: %s was written while a zone was being changed: figures may be off\n",
+               target.c_str());
+  return 1;
+}
+
+int main(int count, char** words) {
+  const std::string_view first = count > 1 ? words[1] : "";
+  if (first == "--help") return std::fputs(kUsage, stdout) < 0;
+  if (first == "--version") return std::puts("buddymalloc " BM_VERSION) < 0;
+  for (const Report& report : kReports)
+    if (count == 3 && first == report.name) try {
+        const int status = run(report, words[2]);
+        return std::fflush(stdout) == 0 ? status : 1;
+      } catch (const std::exception& failure) {
+        std::fprintf(stderr, "buddymalloc: %s\n", failure.what());
+        return 1;
+      }
+  std::fputs(kUsage, stderr);
+  return 2;
+}
+
+}  // namespace
+}  // namespace bm::inspect
+
+int main(int count, char** words) { return bm::inspect::main(count, words); }

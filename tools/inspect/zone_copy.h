@@ -1,0 +1,35 @@
+// zone_copy.h: one zone of another process, copied while nothing changed.  tool: inspect
+#pragma once
+
+#include <vector>
+
+#include "heap/state_root.h"
+#include "pages/zone_report.h"
+#include "tools/inspect/memory.h"
+#include "tools/inspect/remote_copy.h"
+
+namespace bm::inspect {
+
+class ZoneCopy {
+ public:
+  // Copies until a copy is consistent, for two seconds at most; throws Failure after that. A core file is copied once.
+  ZoneCopy(const Memory& memory, const heap::StateZone& zone);
+
+  // Fills the report; false: what was copied was in the middle of a change.
+  bool evaluate(pages::ZoneReport& out) const;
+
+ private:
+  // The front of a Pageblock: its maps and what is known of it as a whole; what follows is the slabs' business.
+  static constexpr std::size_t kHeadBytes = 3 * kCacheLine;
+  struct Head {
+    unsigned char bytes[kHeadBytes];
+  };
+  bool attempt(const Memory& memory, const heap::StateZone& zone);
+
+  Copy<pages::Zone> zone_;
+  Copy<pages::MemMap> map_;
+  std::vector<Head> heads_;  // of the opened pageblocks in ascending order
+  bool consistent_ = false;
+};
+
+}  // namespace bm::inspect
