@@ -13,7 +13,7 @@ namespace {
 using slab::kClass;
 
 // A block that moves as a page run already has grown before, and is expected to grow on.
-constexpr std::size_t kGrowingFrom = slab::kMaxSlabSize;
+constexpr std::size_t kGrowingFrom = std::size_t{32} << 10;
 
 void* move(void* p, std::size_t old_bytes, std::size_t bytes) {
   void* fresh = nullptr;

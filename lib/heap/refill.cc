@@ -11,7 +11,9 @@ using slab::SizeClass;
 using slab::Slab;
 
 constexpr unsigned kLargestBin = (1U << SlotPool::kMaxOrder) - 1;
-constexpr unsigned kRunBatch = 8;                          // runs that one refill takes at most
+constexpr std::size_t kLargeObject = std::size_t{32} << 10;  // bytes; above: few are kept ready, and turnover counts
+constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between two reports to the zone
+constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
 constexpr unsigned kRefillGrowth = 63;                     // a bin grows to this by refills alone, beyond only by reuse
 constexpr std::size_t kBinBytes = std::size_t{4} << 20;    // most one bin may hold
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;  // most all bins of a thread may hold
@@ -22,17 +24,16 @@ constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
 constexpr unsigned first_capacity(std::size_t size) {
   if (size <= 1024) return 15;
   if (size <= 4096) return 7;
-  return size <= slab::kMaxSlabSize ? 3 : 1;
+  return size <= kLargeObject ? 3 : 1;
 }
 
 // Many small objects share a slab, so that one survivor pins it: such slabs stay apart, unless this class has been seen
-// to empty. Few objects: expected to drain.
+// to empty. Few objects: expected to drain. That none has emptied while a heap grows tells nothing of those.
 pages::Migratetype migratetype_for(const SizeClass& c, const BinState& bin) {
   constexpr unsigned kMany = 64;
   constexpr std::uint32_t kEnough = 16;
-  if (bin.made >= kEnough)
-    return bin.emptied * 4 >= bin.made ? pages::Migratetype::kMovable : pages::Migratetype::kUnmovable;
-  return c.objects >= kMany ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
+  const bool seen_to_empty = bin.made >= kEnough && bin.emptied * 4 >= bin.made;
+  return c.objects >= kMany && !seen_to_empty ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
 }
 
 // Written under the lock, looked at without one: is there anything to lock for?
@@ -181,6 +182,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   s.set_holder(index);
   ++bins[c].made;
   rebucket(i);
+  if (info.size > kLargeObject) note_turnover(-static_cast<std::int32_t>(info.slab_bytes()));
   return i;
 }
 
@@ -194,6 +196,14 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
   for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
   process.slabs.give_back(slab_index);
   pages.free(process.zone, info.order, process.map.block(first.block()).migratetype, first);
+}
+
+// What is taken from slabs time and again, the zone does not see. It has counted the slab's own pages.
+void ThreadHeap::note_turnover(std::int32_t bytes) {
+  turnover = std::max(turnover + bytes, -kTurnoverStep);
+  if (turnover < kTurnoverStep) return;
+  process.zone.note_turnover(static_cast<std::size_t>(turnover) >> kPageShift);
+  turnover = 0;
 }
 
 // Up to `want` objects in ascending order of address within a slab; fewer only when memory is short.
@@ -217,6 +227,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
     s.free_count = static_cast<std::uint16_t>(s.free_count - (n - before));
     rebucket(i);
   }
+  if (info.size > kLargeObject) note_turnover(static_cast<std::int32_t>(n * info.size));
   return n;
 }
 

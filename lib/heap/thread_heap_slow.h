@@ -49,6 +49,7 @@ struct alignas(kCacheLine) ThreadHeap {
   std::uint32_t next_abandoned;  // under the registry's lock
   bool late;                     // taken after its thread's exit hook had run: watch for the thread's end
   std::size_t cached_capacity;   // bytes all bins could hold
+  std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
   BinState bins[slab::kClasses];
   pcp::PageLists pages;
 
@@ -99,6 +100,7 @@ struct alignas(kCacheLine) ThreadHeap {
   bool grow_bin(unsigned size_class);
   unsigned gather(unsigned size_class, unsigned want, void** out);
   std::uint32_t new_slab(unsigned size_class);
+  void note_turnover(std::int32_t bytes);
   void own_pages(slab::Slab& s);
   void release_slab(std::uint32_t slab_index);
   void put_back(unsigned size_class, void* const* objects, std::size_t n);

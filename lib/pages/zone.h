@@ -81,6 +81,9 @@ class Zone {
   // Makes the run [first, first + old_pages) longer in place; false: the pages behind it are not to be had.
   bool extend(Pfn first, std::size_t old_pages, std::size_t new_pages);
 
+  // The layer above has handed out that many pages once more without asking here: as if they had been freed and taken.
+  void note_turnover(std::size_t pages);
+
   // Returns free memory to the OS until at most `keep_pages` backed-free pages remain: whole blocks first, then, when
   // `holes` is set, free pages of blocks on 4 KiB pages. Returns pages given back.
   std::size_t purge(std::size_t keep_pages, bool holes);

@@ -29,6 +29,11 @@ void Zone::balance(std::size_t freed_pages) {
   }
 }
 
+void Zone::note_turnover(std::size_t pages) {
+  os::LockGuard hold(lock_);
+  turnover_ += pages;
+}
+
 // Purges one run of adjacent whole-free dirty blocks, the highest-addressed first, as the low ones are reused first.
 bool Zone::purge_one_run(std::size_t& purged) {
   BlockIndex start;

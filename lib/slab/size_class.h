@@ -17,7 +17,7 @@ namespace bm::slab {
 
 inline constexpr unsigned kMaxObjects = 256;                        // objects in a slab
 inline constexpr std::size_t kTableLimit = 1024;                    // bytes; classes up to here by the 16-byte table
-inline constexpr std::size_t kMaxSlabSize = std::size_t{32} << 10;  // bytes; above: run classes
+inline constexpr std::size_t kMaxSlabSize = std::size_t{64} << 10;  // bytes; above: run classes
 inline constexpr std::size_t kMaxClassSize = std::size_t{1} << 20;  // bytes; above: no class
 inline constexpr unsigned kClasses = 112;
 inline constexpr unsigned kReciprocalShift = 35;
@@ -45,7 +45,8 @@ constexpr unsigned wished_order(std::size_t size) {
   if (size <= 512) return 2;
   if (size <= 2048) return 3;
   if (size <= 8192) return 4;
-  return size <= 16384 ? 5 : 6;
+  if (size <= 16384) return 5;
+  return size <= 32768 ? 6 : 7;
 }
 
 // [SC-2] for the smallest request of a class, given the class below.
@@ -87,8 +88,8 @@ consteval std::array<SizeClass, kClasses> make_classes() {
   for (std::size_t s = 16; s <= 128; s += 16) add(s);
   for (std::size_t base = 128; base < 8192; base *= 2)
     for (std::size_t k = 1; k <= kSteps; ++k) add(base + k * base / kSteps);
-  // 8 to 32 KiB: fractions of a 128 or 256 KiB slab, so that no tail is left
-  for (std::size_t slab = std::size_t{128} << 10; slab <= std::size_t{256} << 10; slab *= 2)
+  // 8 to 64 KiB: fractions of a 128, 256 or 512 KiB slab, so that no tail is left
+  for (std::size_t slab = std::size_t{128} << 10; slab <= std::size_t{512} << 10; slab *= 2)
     for (std::size_t parts = 2 * kSteps - 1; parts >= kSteps; --parts) add(align_down(slab / parts, 128));
   for (std::size_t base = kMaxSlabSize; base < kMaxClassSize; base *= 2)
     for (std::size_t k = 1; k <= kSteps; ++k) add(base + k * base / kSteps);
@@ -98,11 +99,11 @@ consteval std::array<SizeClass, kClasses> make_classes() {
 }  // namespace detail
 
 inline constexpr std::array<SizeClass, kClasses> kClass = detail::make_classes();
-inline constexpr unsigned kSlabClasses = 8 + 6 * 8 + 2 * 8;
+inline constexpr unsigned kSlabClasses = 8 + 6 * 8 + 3 * 8;
 
 namespace detail {
 
-// Class by (bytes + 127) / 128 for requests of 1 KiB to 32 KiB.
+// Class by (bytes + 127) / 128 for requests of 1 KiB to kMaxSlabSize.
 consteval std::array<std::uint8_t, kMaxSlabSize / 128 + 1> make_medium_table() {
   std::array<std::uint8_t, kMaxSlabSize / 128 + 1> t{};
   unsigned c = 0;
@@ -126,7 +127,7 @@ constexpr unsigned class_of(std::size_t bytes) {
   }
   if (bytes <= kMaxSlabSize) return kMediumTable[(bytes + 127) / 128];
   const unsigned top = highest_bit(bytes - 1);
-  return kSlabClasses + (top - 15) * 8 + static_cast<unsigned>(((bytes - 1) >> (top - 3)) & 7);
+  return kSlabClasses + (top - 16) * 8 + static_cast<unsigned>(((bytes - 1) >> (top - 3)) & 7);
 }
 
 namespace detail {

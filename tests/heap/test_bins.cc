@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tests/heap/check_heap.h"
@@ -221,4 +222,42 @@ TEST_CASE("objects of many slabs are chosen by what a class was seen to do", "[h
   void* const p = allocate(kSize);
   CHECK(type_of(p) == pages::Migratetype::kMovable);
   deallocate(p);
+}
+
+TEST_CASE("a heap that only grows is no reason to set few-object slabs apart", "[heap][bins]") {
+  // Were they, the next phase would find its memory among the blocks of the wrong type and take fresh pageblocks.
+  heap::ThreadHeap& h = own_heap();
+  constexpr std::size_t kSize = 10'000;
+  const unsigned c = class_of(kSize);
+  REQUIRE(kClass[c].objects < 64);
+  std::vector<void*> blocks(100U * kClass[c].objects);
+  for (void*& p : blocks) p = allocate(kSize);
+  REQUIRE(h.bins[c].made >= 100);
+  for (void* const p : blocks) {
+    Pfn page;
+    REQUIRE(heap::process.map.find(p, page));
+    CHECK(heap::process.map.block(page.block()).migratetype == pages::Migratetype::kMovable);
+    deallocate(p);
+  }
+  flush_own();
+}
+
+TEST_CASE("large objects taken from slabs again and again earn their memory a stay", "[heap][bins]") {
+  // As runs would, which the zone sees: see "who has taken the same memory several times over keeps it once".
+  constexpr std::size_t kSize = std::size_t{40} << 10;
+  REQUIRE_FALSE(kClass[class_of(kSize)].is_run());
+  std::vector<void*> blocks(2000);
+  const auto purged_by_freeing = [&] {
+    for (void*& p : blocks) deallocate(std::exchange(p, nullptr));
+    flush_own();
+    return heap::process.zone.counters().purged_pages;
+  };
+  for (void*& p : blocks) p = allocate(kSize);
+  const std::size_t before = purged_by_freeing();
+  for (void*& p : blocks) p = allocate(kSize);
+  for (int round = 0; round < 10; ++round) {  // every second: no slab becomes empty
+    for (std::size_t i = 0; i < blocks.size(); i += 2) deallocate(blocks[i]);
+    for (std::size_t i = 0; i < blocks.size(); i += 2) blocks[i] = allocate(kSize);
+  }
+  CHECK(purged_by_freeing() == before);
 }

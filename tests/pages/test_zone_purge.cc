@@ -144,6 +144,17 @@ TEST_CASE("who has taken the same memory several times over keeps it once", "[zo
   CHECK(z.zone.counters().backed_free_pages <= 2 * kBlock);
 }
 
+TEST_CASE("turnover that the layer above reports counts as much", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks = {2 * kBlock, 4 * kBlock};
+  const Run run = z.used(6 * kBlock);
+  z.zone.note_turnover(15 * kBlock);
+  z.free(run);
+  CHECK(z.zone.counters().backed_free_pages == 6 * kBlock);
+  CHECK(vm.count(VmOp::kPurge) == 0);
+}
+
 TEST_CASE("a new peak well above the last earns nothing by what came before", "[zone_purge]") {
   FakeVm vm;
   Fixture z;
