@@ -27,13 +27,12 @@ constexpr unsigned first_capacity(std::size_t size) {
   return size <= kLargeObject ? 3 : 1;
 }
 
-// Many small objects share a slab, so that one survivor pins it: such slabs stay apart, unless this class has been seen
-// to empty. Few objects: expected to drain. That none has emptied while a heap grows tells nothing of those.
-pages::Migratetype migratetype_for(const SizeClass& c, const BinState& bin) {
+// Many small objects share a slab, so that one survivor pins it: such slabs stay apart. Few objects: expected to drain. The
+// rule is fixed for a class: one that changed types with what it was seen to do left its earlier blocks full of holes that it
+// then had no use for (docs/architecture.md, "Choice of pages").
+pages::Migratetype migratetype_for(const SizeClass& c) {
   constexpr unsigned kMany = 64;
-  constexpr std::uint32_t kEnough = 16;
-  const bool seen_to_empty = bin.made >= kEnough && bin.emptied * 4 >= bin.made;
-  return c.objects >= kMany && !seen_to_empty ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
+  return c.objects >= kMany ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
 }
 
 // Written under the lock, looked at without one: is there anything to lock for?
@@ -168,7 +167,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   Pfn first;
   const std::uint32_t i = process.slabs.take();
   if (i == 0) return 0;
-  if (!pages.alloc(process.zone, info.order, migratetype_for(info, bins[c]), first)) {
+  if (!pages.alloc(process.zone, info.order, migratetype_for(info), first)) {
     process.slabs.give_back(i);
     return 0;
   }
@@ -180,7 +179,6 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   process.map.set_slab_index(first, i);
   own_pages(s);
   s.set_holder(index);
-  ++bins[c].made;
   rebucket(i);
   if (info.size > kLargeObject) note_turnover(-static_cast<std::int32_t>(info.slab_bytes()));
   return i;
@@ -191,7 +189,6 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
   const SizeClass& info = s.size_info();
   const Pfn first = s.first;
   unlist(slab_index);
-  ++bins[s.size_class].emptied;
   s.set_holder(0);
   for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
   process.slabs.give_back(slab_index);

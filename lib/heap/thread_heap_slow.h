@@ -33,8 +33,6 @@ struct BinState {
   std::uint8_t refills;    // slow events of one kind in a row
   std::uint8_t flushes;
   std::uint32_t demand;  // objects taken by refills since the last flush: what the program's rhythm needs
-  std::uint32_t made;    // slabs made and emptied: observed survival
-  std::uint32_t emptied;
   std::uint32_t bucket[slab::kBuckets];  // partly free slabs by occupancy
 };
 

@@ -198,48 +198,25 @@ TEST_CASE("HP-1: refills take from the fullest slabs first", "[heap][bins]") {
   CHECK(slabs_of(h, c) == 0);
 }
 
-TEST_CASE("objects of many slabs are chosen by what a class was seen to do", "[heap][bins]") {
-  heap::ThreadHeap& h = own_heap();
-  const auto type_of = [](void* p) {
-    Pfn page;
-    REQUIRE(heap::process.map.find(p, page));
-    return heap::process.map.block(page.block()).migratetype;
+TEST_CASE("objects per slab choose the migratetype, whatever the class was seen to do", "[heap][bins]") {
+  // A class that changed its type would leave its earlier blocks full of holes and take fresh ones.
+  const auto check = [](std::size_t bytes, pages::Migratetype wanted) {
+    std::vector<void*> blocks(100U * kClass[class_of(bytes)].objects);
+    for (int round = 0; round < 3; ++round) {
+      for (void*& p : blocks) {
+        p = allocate(bytes);
+        Pfn page;
+        REQUIRE(heap::process.map.find(p, page));
+        REQUIRE(heap::process.map.block(page.block()).migratetype == wanted);
+      }
+      for (void* const p : blocks) deallocate(p);
+      flush_own();
+    }
   };
-  // 64 objects or more a slab: expected to live, until the class is seen to empty
-  constexpr std::size_t kSize = 112;
-  const unsigned c = class_of(kSize);
-  if (h.bins[c].made == 0) {
-    void* const p = allocate(kSize);
-    CHECK(type_of(p) == pages::Migratetype::kUnmovable);
-    deallocate(p);
-  }
-  std::vector<void*> blocks(40U * kClass[c].objects);
-  for (int round = 0; round < 3; ++round) {
-    one_round(blocks, kSize);
-    flush_own();
-  }
-  REQUIRE(h.bins[c].emptied * 4 >= h.bins[c].made);
-  void* const p = allocate(kSize);
-  CHECK(type_of(p) == pages::Migratetype::kMovable);
-  deallocate(p);
-}
-
-TEST_CASE("a heap that only grows is no reason to set few-object slabs apart", "[heap][bins]") {
-  // Were they, the next phase would find its memory among the blocks of the wrong type and take fresh pageblocks.
-  heap::ThreadHeap& h = own_heap();
-  constexpr std::size_t kSize = 10'000;
-  const unsigned c = class_of(kSize);
-  REQUIRE(kClass[c].objects < 64);
-  std::vector<void*> blocks(100U * kClass[c].objects);
-  for (void*& p : blocks) p = allocate(kSize);
-  REQUIRE(h.bins[c].made >= 100);
-  for (void* const p : blocks) {
-    Pfn page;
-    REQUIRE(heap::process.map.find(p, page));
-    CHECK(heap::process.map.block(page.block()).migratetype == pages::Migratetype::kMovable);
-    deallocate(p);
-  }
-  flush_own();
+  REQUIRE(kClass[class_of(112)].objects >= 64);
+  check(112, pages::Migratetype::kUnmovable);
+  REQUIRE(kClass[class_of(10'000)].objects < 64);
+  check(10'000, pages::Migratetype::kMovable);
 }
 
 TEST_CASE("large objects taken from slabs again and again earn their memory a stay", "[heap][bins]") {
