@@ -24,13 +24,13 @@ std::size_t live_in_pages(const heap::Statistics& figures) { return figures.live
 
 int saturated(std::size_t value) { return value > INT_MAX ? INT_MAX : static_cast<int>(value); }
 
-// What the buddy system has free, read before anything is printed.
+// What the buddy system of a node has free, read before anything is printed of it.
 struct Zones {
-  Zones() {
+  explicit Zones(unsigned node) {
     const os::ErrnoGuard keep;
-    count = heap::report_zones(report);
+    count = heap::report_zones(node, report);
   }
-  pages::ZoneReport report[heap::kReportZones];
+  pages::ZoneReport report[pages::kZoneTypes];
   std::size_t count;
 };
 
@@ -47,6 +47,17 @@ bool write_buddy(std::FILE* stream, const Zones& zones) {
     good = good && std::fputs("</buddy>\n", stream) >= 0;
   }
   return good;
+}
+
+void write_zone_statistics(const Zones& zones) {
+  for (std::size_t i = 0; i < zones.count; ++i) {
+    const pages::ZoneReport& z = zones.report[i];
+    std::fprintf(stderr,
+                 "Buddy node %u, zone %s:\nfree pages       = %10zu\nbacked by memory = %10zu\nby order         =",
+                 z.node, z.name, z.free_pages, z.backed_free_pages);
+    for (unsigned order = 0; order < kReportOrders; ++order) std::fprintf(stderr, " %zu", z.blocks_of_order(order));
+    std::fputs("\n", stderr);
+  }
 }
 
 // glibc allows fast bins up to this size and refuses more.
@@ -96,7 +107,6 @@ int mallopt(int parameter, int value) {
 int malloc_info(int options, std::FILE* stream) {
   if (options != 0) return EINVAL;
   const heap::Statistics figures = read_statistics();
-  const Zones zones;
   // glibc prints these four lines for each heap and for the sum of all; there is one heap here.
   constexpr const char* kHeapFormat =
       "<malloc version=\"1\">\n"
@@ -124,13 +134,14 @@ int malloc_info(int options, std::FILE* stream) {
   const int sum_written = std::fprintf(stream, kSumFormat, figures.free_bytes, figures.mapped_count,
                                        figures.mapped_bytes, figures.committed_bytes, figures.peak_committed_bytes,
                                        figures.reserved_bytes, figures.committed_bytes);
-  if (sum_written < 0 || !write_buddy(stream, zones) || std::fputs("</malloc>\n", stream) < 0) return errno;
-  return 0;
+  if (sum_written < 0) return errno;
+  for (unsigned node = 0; node < heap::report_nodes(); ++node)
+    if (!write_buddy(stream, Zones(node))) return errno;
+  return std::fputs("</malloc>\n", stream) < 0 ? errno : 0;
 }
 
 void malloc_stats() {
   const heap::Statistics figures = read_statistics();
-  const Zones zones;
   const os::ErrnoGuard keep;
   std::fprintf(stderr,
                "Arena 0:\n"
@@ -143,14 +154,7 @@ void malloc_stats() {
                "max mmap bytes   = %10zu\n",
                figures.committed_bytes, live_in_pages(figures), figures.committed_bytes + figures.mapped_bytes,
                figures.live_bytes, figures.mapped_count, figures.mapped_bytes);
-  for (std::size_t i = 0; i < zones.count; ++i) {
-    const pages::ZoneReport& z = zones.report[i];
-    std::fprintf(stderr,
-                 "Buddy node %u, zone %s:\nfree pages       = %10zu\nbacked by memory = %10zu\nby order         =",
-                 z.node, z.name, z.free_pages, z.backed_free_pages);
-    for (unsigned order = 0; order < kReportOrders; ++order) std::fprintf(stderr, " %zu", z.blocks_of_order(order));
-    std::fputs("\n", stderr);
-  }
+  for (unsigned node = 0; node < heap::report_nodes(); ++node) write_zone_statistics(Zones(node));
 }
 
 int malloc_trim(std::size_t keep_bytes) {

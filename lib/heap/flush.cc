@@ -52,7 +52,7 @@ void free_run_object(void* p) {
   const unsigned c = (e & kOffsetMask) / sizeof(Bin);
   if (e < pages::kFirstOwnerEntry || !kClass[c].is_run()) os::fatal("double free", p);
   process.map.set_entry(page, 0);
-  process.zone.free(page, kClass[c].pages);
+  process.nodes.zone_of(page).free(page, kClass[c].pages);
 }
 
 // The runs of a bin, under one hold of the zone's lock for each handful.
@@ -68,7 +68,7 @@ void ThreadHeap::put_back_runs(unsigned c, void* const* objects, std::size_t n) 
       if (process.map.entry(first[k]) != entry) os::fatal("double free", objects[k]);
       process.map.set_entry(first[k], 0);
     }
-    process.zone.free_batch(kClass[c].pages, first, here);
+    process.nodes.free_batch(kClass[c].pages, first, here);
     objects += here;
     n -= here;
   }
@@ -129,7 +129,7 @@ void ThreadHeap::flush_all() {
     if (n != 0) flush(c, n);
     bins[c].refills = bins[c].flushes = 0;
   }
-  pages.drain(process.zone);
+  drain_pages();
 }
 
 }  // namespace bm::heap

@@ -1,6 +1,7 @@
 // heap.cc: who serves a request that the fast path did not: a bin's refill, a page run, a mapping of its own.  layer: heap
 #include "heap/heap.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "heap/runs.h"
@@ -140,11 +141,17 @@ bool trim(std::size_t keep_bytes) {
       const HelperGuard hold(h);
       if (h.state.load() == HeapState::kFrozen) continue;
       h.drain_pending();
-      if (s == HeapState::kAbandoned) h.pages.drain(process.zone);
+      if (s == HeapState::kAbandoned) h.drain_pages();
     }
     h.help_abandoned();
   }
-  return process.zone.purge(keep_bytes >> kPageShift, true) != 0;
+  std::size_t keep_pages = keep_bytes >> kPageShift;
+  std::size_t purged = 0;
+  process.nodes.for_each_zone([&](pages::Zone& zone) {
+    purged += zone.purge(keep_pages, true);
+    keep_pages -= std::min(keep_pages, zone.counters().backed_free_pages);
+  });
+  return purged != 0;
 }
 
 }  // namespace bm::heap

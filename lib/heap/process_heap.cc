@@ -28,6 +28,32 @@ constexpr Front make_empty_front(void** null_slot) {
   return f;
 }
 
+// What follows the prefix; null: text does not begin so.
+const char* after_prefix(const char* text, const char* prefix) {
+  while (*prefix != '\0')
+    if (*text++ != *prefix++) return nullptr;
+  return text;
+}
+
+unsigned parse_number(const char* text) {
+  unsigned n = 0;
+  while (*text >= '0' && *text <= '9' && n < 1000) n = n * 10 + static_cast<unsigned>(*text++ - '0');
+  return n;
+}
+
+// BUDDYMALLOC_NUMA: fake=N for N nodes that are none, off for one, else what the machine has. Where address space is limited
+// there is one: a slice for each would be too small for large blocks.
+void read_topology(std::size_t space_left, os::Topology& out) {
+  const char* const wanted = os::environment("BUDDYMALLOC_NUMA");
+  const char* const fake = wanted == nullptr ? nullptr : after_prefix(wanted, "fake=");
+  if (fake != nullptr && fake[0] >= '1' && fake[0] <= '9')
+    os::fake_topology(parse_number(fake), out);
+  else if (space_left == SIZE_MAX && (wanted == nullptr || after_prefix(wanted, "off") == nullptr))
+    os::read_topology(out);
+  else
+    os::one_node(out);
+}
+
 void thread_exit_hook(void*) {
   process.settle_fork();
   t_state.exited = true;
@@ -52,7 +78,10 @@ bool ProcessHeap::init() {
   os::LockGuard hold(lock_);
   if (ready()) return true;
   // A refused step is tried again at the next call, from where it stood.
-  if (!laid_out_ && !(laid_out_ = lay_out(os::system_vm()))) return false;
+  const std::size_t space_left = os::address_space_left();
+  os::Topology topology;
+  read_topology(space_left, topology);
+  if (!laid_out_ && !(laid_out_ = lay_out(os::system_vm(), space_left, topology))) return false;
   if (slabs.committed() == 0) {
     if (!os::system_vm().commit(sentinel_page_, 2 * pages::MetaSpace::kStep)) return false;
     slabs.adopt(pages::MetaSpace::kStep);
@@ -60,14 +89,16 @@ bool ProcessHeap::init() {
   sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
+  nodes.init(os::system_vm(), map, space_, zone, topology);
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;
 }
 
 // Reserves page space and, beside the page layer's own metadata, ours; nothing is committed but the reservations' heads.
-bool ProcessHeap::lay_out(const os::Vm& vm) {
+bool ProcessHeap::lay_out(const os::Vm& vm, std::size_t space_left, const os::Topology& topology) {
   pages::AddressSpaceConfig config;
-  config.space_left = os::address_space_left();
+  config.space_left = space_left;
+  config.slices = topology.count;
   // Where address space is short, a pageblock between the others costs more large blocks than the reserve is worth.
   zone.keeps_reserve = config.space_left == SIZE_MAX;
   // Several times what can be resident: address space is what keeps blocks apart. Metadata is reserved in proportion.
@@ -96,6 +127,14 @@ bool ProcessHeap::lay_out(const os::Vm& vm) {
   slots.init(vm, take(slot_bytes), slot_bytes);
   direct.init(vm, take(direct_bytes), direct_bytes);
   return true;
+}
+
+// Fake nodes take turns among the threads, so that each has work whatever CPU these run on.
+pages::Where ProcessHeap::local(const ThreadHeap& h) const {
+  pages::Where where;
+  const unsigned count = nodes.count();
+  if (count > 1) where.node = nodes.topology().fake ? h.index % count : os::current_node(nodes.topology());
+  return where;
 }
 
 // Written under lock_, read without.
@@ -193,7 +232,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
     if (pool.state.load() != HeapState::kAbandoned) return 0;  // a fork's child froze it while we waited
     if (pool.pending.load() != 0) {
       pool.drain_pending();
-      pool.pages.drain(zone);
+      pool.drain_pages();
     }
     i = pool.fullest(c);
     if (i != 0) h.take_over(pool, i);
@@ -212,7 +251,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
     h.flush_all();
     h.state.store(HeapState::kAbandoned);
     h.drain_pending();  // freers that came before the new state was seen
-    h.pages.drain(zone);
+    h.drain_pages();
     if (pool != nullptr) {
       HelperGuard hold_pool(*pool);
       if (pool->state.load() == HeapState::kAbandoned) pool->take_over_all(h);
@@ -238,7 +277,11 @@ void ProcessHeap::after_fork() {
   slabs.reset_lock();
   slots.reset_lock();
   direct.reset_lock();
-  if (zone.interrupted()) zone.recover();
+  map.reset_lock();
+  nodes.reset_lock();
+  nodes.for_each_zone([](pages::Zone& z) {
+    if (z.interrupted()) z.recover();
+  });
   abandoned_ = 0;
   orphans_ = late_ = active_ = 0;
   if (own != nullptr) own_after_fork(*own);
@@ -263,7 +306,7 @@ void ProcessHeap::after_fork() {
     const HeapState s = h.state.load();
     if (s == HeapState::kActive || s == HeapState::kAbandoned) {
       h.drain_pending();
-      if (s == HeapState::kAbandoned) h.pages.drain(zone);
+      if (s == HeapState::kAbandoned) h.drain_pages();
     } else if (s == HeapState::kOrphan || s == HeapState::kFrozen || s == HeapState::kUnsettled) {
       h.forward_pending();
     }

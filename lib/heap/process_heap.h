@@ -10,6 +10,7 @@
 #include "os/lock.h"
 #include "os/process.h"
 #include "pages/address_space.h"
+#include "pages/node.h"
 #include "pages/zone.h"
 #include "slab/slab_table.h"
 
@@ -42,11 +43,13 @@ class ProcessHeap {
 
   ThreadHeap& heap(std::uint32_t index) const;
   std::uint32_t heap_count() const { return __atomic_load_n(&heap_count_, __ATOMIC_ACQUIRE); }  // indices 1..count
+  // Where the calling thread, whose heap it is, gets pages by preference.
+  pages::Where local(const ThreadHeap& heap) const;
   std::uint32_t active_heaps() const { return __atomic_load_n(&active_, __ATOMIC_RELAXED); }
 
  private:
   bool init();
-  bool lay_out(const os::Vm& vm);
+  bool lay_out(const os::Vm& vm, std::size_t space_left, const os::Topology& topology);
   void after_fork();
   void own_after_fork(ThreadHeap& heap);
   void freeze_helped(std::uint32_t index);
@@ -76,7 +79,8 @@ class ProcessHeap {
 
  public:
   alignas(kCacheLine) pages::MemMap map;  // the fast path reads its first words
-  pages::Zone zone;
+  pages::Zone zone;                       // node 0's Normal zone; `nodes` knows the others
+  pages::Nodes nodes;
   slab::SlabTable slabs;
   DirectMaps direct;
   SlotPool slots;

@@ -29,26 +29,28 @@ void* move(void* p, std::size_t old_bytes, std::size_t bytes) {
 // A plain run is resized by the page.
 bool resize_run(Pfn first, std::size_t pages, std::size_t bytes) {
   const std::size_t wanted = pages_for(bytes);
+  pages::Zone& zone = process.nodes.zone_of(first);
   if (wanted == pages) return true;
   if (wanted < pages) {
     process.map.set_run(first, wanted);
-    process.zone.free(first + wanted, pages - wanted);
+    zone.free(first + wanted, pages - wanted);
     return true;
   }
-  if (!process.zone.extend(first, pages, wanted)) return false;
+  if (!zone.extend(first, pages, wanted)) return false;
   process.map.set_run(first, wanted);
   return true;
 }
 
 // An object of a run class takes over the pages behind it and becomes one of the larger class, or a plain run.
 bool grow_run_object(Pfn first, std::uint32_t entry, std::size_t pages, std::size_t bytes) {
+  pages::Zone& zone = process.nodes.zone_of(first);
   if (bytes > slab::kMaxClassSize) {
-    if (!process.zone.extend(first, pages, pages_for(bytes))) return false;
+    if (!zone.extend(first, pages, pages_for(bytes))) return false;
     process.map.set_run(first, pages_for(bytes));
     return true;
   }
   const unsigned larger = slab::class_of(bytes);
-  if (!process.zone.extend(first, pages, kClass[larger].pages)) return false;
+  if (!zone.extend(first, pages, kClass[larger].pages)) return false;
   process.map.set_entry(first, static_cast<std::uint32_t>((entry & ~kOffsetMask) + bin_offset(larger)));
   return true;
 }

@@ -162,12 +162,40 @@ void ThreadHeap::take_over_all(ThreadHeap& from) {
     while (const std::uint32_t i = from.fullest(c)) take_over(from, i);
 }
 
+// The lists hold pages of one zone at a time, the one that is nearest now. What only others have is not listed.
+bool ThreadHeap::take_pages(unsigned order, pages::Migratetype type, Pfn& out) {
+  const pages::Where where = process.local(*this);
+  pages::Zone& nearest = process.nodes.single() ? process.zone : process.nodes.normal_zone(where.node);
+  if (pages_zone != &nearest) {
+    drain_pages();
+    pages_zone = &nearest;
+  }
+  if (pages.alloc(nearest, order, type, out)) return true;
+  if (process.nodes.single()) return false;
+  pages::Run run;
+  if (!process.nodes.alloc(where, std::size_t{1} << order, type, run)) return false;
+  out = run.first;
+  return true;
+}
+
+void ThreadHeap::give_back_pages(unsigned order, Pfn first) {
+  pages::Zone& zone = process.nodes.zone_of(first);
+  if (&zone == pages_zone)
+    pages.free(zone, order, process.map.block(first.block()).migratetype, first);
+  else
+    zone.free(first, std::size_t{1} << order);
+}
+
+void ThreadHeap::drain_pages() {
+  if (pages_zone != nullptr) pages.drain(*pages_zone);
+}
+
 std::uint32_t ThreadHeap::new_slab(unsigned c) {
   const SizeClass& info = kClass[c];
   Pfn first;
   const std::uint32_t i = process.slabs.take();
   if (i == 0) return 0;
-  if (!pages.alloc(process.zone, info.order, migratetype_for(info), first)) {
+  if (!take_pages(info.order, migratetype_for(info), first)) {
     process.slabs.give_back(i);
     return 0;
   }
@@ -192,14 +220,14 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
   s.set_holder(0);
   for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
   process.slabs.give_back(slab_index);
-  pages.free(process.zone, info.order, process.map.block(first.block()).migratetype, first);
+  give_back_pages(info.order, first);
 }
 
 // What is taken from slabs time and again, the zone does not see. It has counted the slab's own pages.
 void ThreadHeap::note_turnover(std::int32_t bytes) {
   turnover = std::max(turnover + bytes, -kTurnoverStep);
   if (turnover < kTurnoverStep) return;
-  process.zone.note_turnover(static_cast<std::size_t>(turnover) >> kPageShift);
+  (pages_zone != nullptr ? *pages_zone : process.zone).note_turnover(static_cast<std::size_t>(turnover) >> kPageShift);
   turnover = 0;
 }
 
@@ -233,8 +261,8 @@ void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
   const SizeClass& info = kClass[c];
   BinState& b = bins[c];
   pages::Run run[kRunBatch];
-  const std::size_t n =
-      process.zone.alloc_batch(info.pages, pages::Migratetype::kMovable, std::min(want, kRunBatch), run);
+  const std::size_t n = process.nodes.alloc_batch(process.local(*this), info.pages, pages::Migratetype::kMovable,
+                                                  std::min(want, kRunBatch), run);
   if (n == 0) return nullptr;
   b.demand += static_cast<std::uint32_t>(n);
   for (std::size_t i = 0; i < n; ++i) {

@@ -45,7 +45,7 @@ void ThreadHeap::help_abandoned() {
     const HelperGuard hold(*this, HelperGuard::Try{});
     if (!hold) return;
     drain_pending();
-    if (state.load() == HeapState::kAbandoned) pages.drain(process.zone);
+    if (state.load() == HeapState::kAbandoned) drain_pages();
   }
 }
 

@@ -1,9 +1,7 @@
 // reports.cc: see reports.h.  layer: heap
 #include "heap/reports.h"
 
-#include <algorithm>
-
-#include "heap/state_root.h"
+#include "heap/process_heap.h"
 #include "os/fatal.h"
 #include "slab/slab_report.h"
 
@@ -14,23 +12,28 @@ void write_to_fd(void* fd, const char* text, std::size_t bytes) { os::write_all(
 
 template <class Print>
 void print_zones(int fd, Print print) {
-  pages::ZoneReport zones[kReportZones];
-  const std::size_t count = report_zones(zones);
   TextSink out(write_to_fd, &fd);
-  print(out, zones, count);
+  for (unsigned node = 0; node < report_nodes(); ++node) {
+    pages::ZoneReport zones[pages::kZoneTypes];
+    const std::size_t count = report_zones(node, zones);
+    print(out, zones, count);
+  }
 }
 
 }  // namespace
 
-std::size_t report_zones(pages::ZoneReport (&out)[kReportZones]) {
-  if (!process.ready()) return 0;
+unsigned report_nodes() { return process.ready() ? process.nodes.count() : 0; }
+
+std::size_t report_zones(unsigned node, pages::ZoneReport (&out)[pages::kZoneTypes]) {
   process.settle_fork();
   std::size_t n = 0;
-  for (const StateZone& z : bm_state_root.zones) {
-    out[n].node = z.node;
-    std::copy(std::begin(z.name), std::end(z.name), out[n].name);
-    z.zone->report(out[n++]);
+  for (unsigned type = 0; type < pages::kZoneTypes; ++type) {
+    pages::Zone* const zone = process.nodes.node(node).zone(static_cast<pages::ZoneType>(type));
+    if (zone == nullptr) continue;
+    process.nodes.place(zone->number(), out[n]);
+    zone->report(out[n++]);
   }
+  pages::set_protection(out, n);
   return n;
 }
 

@@ -4,14 +4,15 @@
 
 #include <cstddef>
 
+#include "pages/node.h"
 #include "pages/page_report.h"
 
 namespace bm::heap {
 
-inline constexpr std::size_t kReportZones = 1;
-
-// All zones, each under one hold of its lock; returns how many. None before the first use of the heap.
-std::size_t report_zones(pages::ZoneReport (&out)[kReportZones]);
+// Nodes are 0 to report_nodes() - 1; none before the first use of the heap.
+unsigned report_nodes();
+// The zones of a node, the lowest first, each under one hold of its lock; returns how many.
+std::size_t report_zones(unsigned node, pages::ZoneReport (&out)[pages::kZoneTypes]);
 
 void print_buddyinfo(int fd);
 void print_pagetypeinfo(int fd);

@@ -1,7 +1,7 @@
 // runs.cc: see runs.h.  layer: heap
 #include "heap/runs.h"
 
-#include "heap/process_heap.h"
+#include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -20,7 +20,9 @@ void* alloc_run(std::size_t bytes, std::size_t alignment, RunUse use, bool* zero
   const unsigned align_order = alignment <= kPageSize ? 0 : ceil_order(alignment >> kPageShift);
   pages::Run run;
   const auto placement = use == RunUse::kGrowing ? pages::Placement::kGrowing : pages::Placement::kPacked;
-  if (!process.zone.alloc(pages, pages::Migratetype::kMovable, run, align_order, placement))
+  const ThreadHeap* const heap = current_heap();
+  const pages::Where where = heap == nullptr ? pages::Where{} : process.local(*heap);
+  if (!process.nodes.alloc(where, pages, pages::Migratetype::kMovable, run, align_order, placement))
     return process.direct.alloc(bytes, alignment);
   process.map.set_run(run.first, pages);
   if (zeroed != nullptr) *zeroed = run.zeroed;
@@ -32,7 +34,7 @@ void free_run(void* p, Pfn page) {
   if (pages == 0) os::fatal("double free, or free of a pointer that no malloc returned", p);
   if ((reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1)) != 0) os::fatal("free of an invalid pointer", p);
   process.map.set_entry(page, 0);
-  process.zone.free(page, pages);
+  process.nodes.zone_of(page).free(page, pages);
 }
 
 }  // namespace bm::heap

@@ -1,4 +1,4 @@
-// state_root.cc: the table of zones, for readers inside and outside.  layer: heap
+// state_root.cc: where readers start, inside and outside.  layer: heap
 #include "heap/state_root.h"
 
 namespace heap = bm::heap;
@@ -9,7 +9,7 @@ constinit const heap::StateRoot bm_state_root = {
     .root_bytes = sizeof(heap::StateRoot),
     .library = BM_VERSION,
     .sizes = {},
-    .zone_count = heap::kReportZones,
-    .zones = {{.node = 0, .name = "Normal", .zone = &heap::process.zone, .map = &heap::process.map}},
+    .nodes = &heap::process.nodes,
+    .map = &heap::process.map,
     .slabs = &heap::process.slabs,
 };

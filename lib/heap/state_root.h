@@ -11,10 +11,11 @@
 
 namespace bm::heap {
 
-inline constexpr std::uint32_t kStateLayout = 1;
+inline constexpr std::uint32_t kStateLayout = 2;
 inline constexpr char kStateMagic[16] = "bm_state_root";
 
 struct StateSizes {  // bytes
+  std::uint32_t nodes = sizeof(pages::Nodes);
   std::uint32_t zone = sizeof(pages::Zone);
   std::uint32_t mem_map = sizeof(pages::MemMap);
   std::uint32_t section = sizeof(pages::Section);
@@ -26,21 +27,14 @@ struct StateSizes {  // bytes
   bool operator==(const StateSizes&) const = default;
 };
 
-struct StateZone {
-  std::uint32_t node;
-  char name[12];
-  pages::Zone* zone;
-  const pages::MemMap* map;  // no sections yet: the heap has not started
-};
-
 struct StateRoot {
   char magic[16];
   std::uint32_t layout;
   std::uint32_t root_bytes;
   char library[16];  // its version
   StateSizes sizes;
-  std::uint32_t zone_count;
-  StateZone zones[kReportZones];
+  const pages::Nodes* nodes;  // none yet: the heap has not started
+  const pages::MemMap* map;
   const slab::SlabTable* slabs;
 };
 

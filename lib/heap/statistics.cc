@@ -18,6 +18,12 @@ struct SlabSums {
   std::size_t used_bytes = 0;
 };
 
+pages::Zone::Counters sum_zones() {
+  pages::Zone::Counters sum;
+  process.nodes.for_each_zone([&](pages::Zone& zone) { sum += zone.counters(); });
+  return sum;
+}
+
 SlabSums sum_slabs() {
   SlabSums sums;
   const std::uint32_t limit = process.slabs.limit();
@@ -81,7 +87,7 @@ void statistics(Statistics& out) {
   out = {};
   if (!process.ready()) return;
   process.settle_fork();
-  const pages::Zone::Counters zone = process.zone.counters();
+  const pages::Zone::Counters zone = sum_zones();
   const SlabSums slabs = sum_slabs();
   std::size_t list_pages = 0;
   std::size_t binned_bytes = 0;
@@ -108,7 +114,7 @@ void print_statistics(int fd) {
   Statistics s;
   statistics(s);
   pages::Zone::Counters zone;
-  if (process.ready()) zone = process.zone.counters();
+  if (process.ready()) zone = sum_zones();
   char buffer[1024];
   Text text(buffer, sizeof buffer);
   text << "buddymalloc statistics, bytes\n"
@@ -127,7 +133,8 @@ void print_statistics(int fd) {
 int validate() {
   if (!process.ready()) return 0;
   process.settle_fork();
-  int broken = process.zone.validate(2);
+  int broken = 0;
+  process.nodes.for_each_zone([&](pages::Zone& zone) { broken += zone.validate(2); });
   for (std::uint32_t h = 1; h <= process.heap_count(); ++h) {
     ThreadHeap& owner = process.heap(h);
     if (owner.state.load() == HeapState::kFrozen) continue;  // its lock may be held for good

@@ -49,7 +49,8 @@ struct alignas(kCacheLine) ThreadHeap {
   std::size_t cached_capacity;   // bytes all bins could hold
   std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
   BinState bins[slab::kClasses];
-  pcp::PageLists pages;
+  pcp::PageLists pages;     // of `pages_zone`
+  pages::Zone* pages_zone;  // null: none yet
 
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
@@ -61,6 +62,10 @@ struct alignas(kCacheLine) ThreadHeap {
   void* allocate_miss(unsigned size_class, bool* zeroed);
   // Takes back an object of this heap whose bin is full.
   void deallocate_overflow(unsigned size_class, void* p);
+  // 2^order pages near this thread, and back; lock held.
+  bool take_pages(unsigned order, pages::Migratetype type, Pfn& out);
+  void give_back_pages(unsigned order, Pfn first);
+  void drain_pages();
   // Everything the bins and page lists hold goes back, lock held.
   void flush_all();
   // Merges what other threads freed, lock held.

@@ -33,10 +33,16 @@ void* map(std::size_t bytes, std::size_t alignment) { return refused() ? nullptr
 void* remap(void* start, std::size_t old_bytes, std::size_t new_bytes) {
   return refused() ? nullptr : linux_vm.remap(start, old_bytes, new_bytes);
 }
+void* reserve_low(std::size_t bytes, std::size_t alignment) {
+  return refused() ? nullptr : linux_vm.reserve_low(bytes, alignment);
+}
+bool commit_huge(void* start, std::size_t bytes) { return !refused() && linux_vm.commit_huge(start, bytes); }
+void prefer_node(void* start, std::size_t bytes, unsigned node) { linux_vm.prefer_node(start, bytes, node); }
 void release(void* start, std::size_t bytes) { linux_vm.release(start, bytes); }
 void advise_huge(void* start, std::size_t bytes, bool wanted) { linux_vm.advise_huge(start, bytes, wanted); }
 
-constinit const Vm faulty_vm = {reserve, release, commit, purge, populate, advise_huge, map, remap};
+constinit const Vm faulty_vm = {reserve,     release,     commit,      purge, populate, reserve_low,
+                                commit_huge, prefer_node, advise_huge, map,   remap};
 
 }  // namespace
 

@@ -16,6 +16,12 @@
 #include "os/syscall.h"
 #include "os/vm.h"
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT 26
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -64,6 +70,54 @@ void release(void* start, std::size_t bytes) { unmap(reinterpret_cast<std::uintp
 
 bool commit(void* start, std::size_t bytes) {
   return system_call(SYS_mprotect, start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+// The kernel takes an address as a hint only; below 4 GiB it is asked at one place after another.
+void* reserve_low(std::size_t bytes, std::size_t alignment) {
+  constexpr std::uint64_t kEnd = std::uint64_t{1} << 32;
+  constexpr std::uint64_t kFirst = std::uint64_t{64} << 20;  // the lowest addresses are for programs that ask for them
+  const std::uint64_t step = alignment > (std::uint64_t{16} << 20) ? alignment : std::uint64_t{16} << 20;
+  for (std::uint64_t at = align_up(kFirst, step); at + bytes <= kEnd; at += step) {
+    const long p = system_call(SYS_mmap, at, bytes, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (is_error(p)) {
+      if (p == -ENOMEM) return nullptr;
+      continue;
+    }
+    // Kernels before 4.17 take the flag for a hint.
+    if (static_cast<std::uint64_t>(p) == at) {
+      name_range(reinterpret_cast<void*>(p), bytes, "buddymalloc");
+      return reinterpret_cast<void*>(p);
+    }
+    unmap(static_cast<std::uintptr_t>(p), bytes);
+  }
+  return nullptr;
+}
+
+// Not MAP_NORESERVE: the kernel sets the pages aside, or says no.
+bool commit_huge(void* start, std::size_t bytes) {
+  constexpr std::size_t kGiB = std::size_t{1} << 30;
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB;
+  const auto map_pages = [&](unsigned shift) {
+    return !is_error(system_call(SYS_mmap, start, bytes, PROT_READ | PROT_WRITE,
+                                 kFlags | static_cast<int>(shift << MAP_HUGE_SHIFT), -1, 0));
+  };
+  const bool whole_gib = ((reinterpret_cast<std::uintptr_t>(start) | bytes) & (kGiB - 1)) == 0;
+  if (whole_gib && map_pages(30)) return true;
+  if (map_pages(21)) return true;
+  // What was reserved there may be gone now.
+  system_call(SYS_mmap, start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  return false;
+}
+
+void prefer_node(void* start, std::size_t bytes, unsigned node) {
+  constexpr unsigned kBits = 1024;
+  constexpr unsigned kWord = 8 * sizeof(unsigned long);
+  unsigned long mask[kBits / kWord] = {};
+  if (node >= kBits) return;
+  mask[node / kWord] = 1UL << (node % kWord);
+  constexpr int kPreferred = 1;  // MPOL_PREFERRED: where that node has none, memory of others will do
+  system_call(SYS_mbind, start, bytes, kPreferred, mask, kBits, 0);
 }
 
 bool purge(void* start, std::size_t bytes) { return advise(start, bytes, MADV_DONTNEED); }
@@ -117,7 +171,8 @@ std::size_t soft_limit(int which) {
 
 }  // namespace
 
-constinit const Vm linux_vm = {reserve, release, commit, purge, populate, advise_huge, map, remap};
+constinit const Vm linux_vm = {reserve,     release,     commit,      purge, populate, reserve_low,
+                               commit_huge, prefer_node, advise_huge, map,   remap};
 
 #if defined(__x86_64__)
 std::size_t granule() { return kPageSize; }

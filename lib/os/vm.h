@@ -20,6 +20,13 @@ struct Vm {
   bool (*purge)(void* start, std::size_t bytes);
   // Puts memory behind a committed range that reads as zero and leaves it zero. False: not all of it has memory.
   bool (*populate)(void* start, std::size_t bytes);
+  // As reserve(), below 4 GiB.
+  void* (*reserve_low)(std::size_t bytes, std::size_t alignment);
+  // As commit(), with explicit hugepages: 1 GiB ones where range and machine allow it, else 2 MiB ones. They are set aside
+  // now, so that touching them cannot fail; purge() cannot take them back. False: the machine has none to give.
+  bool (*commit_huge)(void* start, std::size_t bytes);
+  // Wishes: the memory of this range from a NUMA node, by the kernel's number. No effect on contents; may be ignored.
+  void (*prefer_node)(void* start, std::size_t bytes, unsigned node);
   // Wishes: hugepages for this range, or none. No effect on contents; may be ignored.
   void (*advise_huge)(void* start, std::size_t bytes, bool wanted);
   // A zeroed readable and writable mapping of its own, hugepages wished for. Null when refused.

@@ -10,6 +10,10 @@ constexpr std::size_t kSmallestSection = 1;  // blocks
 constexpr std::size_t kFirstCommit = 16;     // blocks
 constexpr std::size_t kLargestCommit = 512;  // blocks: 1 GiB a step
 
+constexpr std::size_t kLowSection = 128;     // blocks: 256 MiB of addresses below 4 GiB at a time
+constexpr std::size_t kHugeSection = 32768;  // blocks: 64 GiB of addresses for explicit hugepages
+constexpr std::size_t kGiantPage = std::size_t{1} << 30;
+
 constexpr std::size_t part(std::size_t bytes) { return align_up(bytes, MetaSpace::kStep); }
 
 }  // namespace
@@ -49,33 +53,99 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
     return false;
   }
   map.fast_base_ = map.section(0).base;
+  cut_slices(config.slices);
   small_page_blocks_ = std::min<std::size_t>(small_page_blocks_, map.section(0).blocks);
   return true;
 }
 
+// The first section becomes that of the first node; the others get as much each. The metadata of all is made usable at once:
+// the look-up reads entries of any of them.
+void AddressSpace::cut_slices(unsigned wished) {
+  Section& s = map_->section(0);
+  const std::size_t each = align_down(s.blocks / wished, kGroupBlocks);
+  if (wished < 2 || each < kGroupBlocks || !ensure_metadata(each * wished)) return;
+  slices_ = wished;
+  slice_blocks_ = each;
+  s.blocks = static_cast<std::uint32_t>(each - 1);  // a gap that no run crosses
+}
+
+bool AddressSpace::init_slice(const AddressSpace& first, unsigned slice, unsigned zone, FreeArea& area) {
+  init_beside(first, Backing::kNormal, zone, area);
+  if (slice >= first.slices()) return false;
+  section_wish_blocks_ = first.slice_blocks_;
+  os::LockGuard hold(map_->lock_);
+  const std::size_t start = slice * first.slice_blocks_;
+  return append_section(map_->section(0).base + (start << kPageblockShift), start, first.slice_blocks_ - 1);
+}
+
+void AddressSpace::init_beside(const AddressSpace& first, Backing backing, unsigned zone, FreeArea& area) {
+  vm_ = first.vm_;
+  map_ = first.map_;
+  area_ = &area;
+  area.init(map_->groups_);
+  zone_ = zone;
+  backing_ = backing;
+  capacity_blocks_ = first.capacity_blocks_;
+  const std::size_t wish = backing == Backing::kBelow4GiB ? kLowSection : kHugeSection;
+  section_wish_blocks_ = std::max<std::size_t>(std::min(wish, capacity_blocks_ / 8), kSmallestSection);
+}
+
+void AddressSpace::prefer_node(unsigned kernel_id) {
+  os::LockGuard hold(map_->lock_);
+  node_wish_ = kernel_id + 1;
+  for (unsigned i = 0; i < map_->section_count(); ++i)
+    if (map_->section(i).zone == zone_) wish_node(map_->section(i));
+}
+
+void AddressSpace::wish_node(const Section& s) {
+  if (node_wish_ == 0) return;
+  vm_->prefer_node(reinterpret_cast<void*>(s.base), std::size_t{s.blocks} << kPageblockShift, node_wish_ - 1);
+}
+
+// map_->lock_ held, or alone.
+bool AddressSpace::append_section(std::uintptr_t base, std::size_t first, std::size_t blocks) {
+  const unsigned n = map_->section_count();
+  if (n == MemMap::kMaxSections) return false;
+  Section& s = map_->section(n);
+  s.base = base;
+  s.first = {static_cast<std::uint32_t>(first)};
+  s.blocks = static_cast<std::uint32_t>(blocks);
+  s.opened = s.committed = 0;
+  s.zone = static_cast<std::uint8_t>(zone_);
+  wish_node(s);
+  map_->section_count_.store(n + 1, std::memory_order_release);
+  return true;
+}
+
 bool AddressSpace::add_section(std::size_t min_blocks, std::size_t wished_blocks) {
+  os::LockGuard hold(map_->lock_);
+  const bool added = try_section(min_blocks, wished_blocks);
+  __atomic_store_n(&refused_, added ? 0 : 1, __ATOMIC_RELAXED);
+  return added;
+}
+
+bool AddressSpace::try_section(std::size_t min_blocks, std::size_t wished_blocks) {
   const unsigned n = map_->section_count();
   if (n == MemMap::kMaxSections) return false;
   std::size_t start = 0;
   if (n != 0) {
     const Section& last = map_->section(n - 1);
     start = last.first.value + last.blocks + 1;  // a gap that no run crosses
+    if (last.zone != zone_) start = align_up(start, kGroupBlocks);
   }
   if (start + min_blocks > capacity_blocks_) return false;
   std::size_t blocks = std::max(std::min(wished_blocks, capacity_blocks_ - start), min_blocks);
+  const auto reserve = backing_ == Backing::kBelow4GiB ? vm_->reserve_low : vm_->reserve;
+  // Explicit hugepages of 1 GiB need their alignment.
+  const std::size_t alignment = backing_ == Backing::kExplicitHuge ? kGiantPage : kPageblockSize;
   void* base = nullptr;
-  while ((base = vm_->reserve(blocks << kPageblockShift, kPageblockSize)) == nullptr) {
+  while ((base = reserve(blocks << kPageblockShift, alignment)) == nullptr) {
     if (blocks == min_blocks) return false;
     blocks = std::max(blocks / 2, min_blocks);
   }
-  Section& s = map_->section(n);
-  s.base = reinterpret_cast<std::uintptr_t>(base);
-  s.first = {static_cast<std::uint32_t>(start)};
-  s.blocks = static_cast<std::uint32_t>(blocks);
   const std::size_t small = n == 0 ? std::min(small_page_blocks_, blocks) : 0;
   if (small != 0) vm_->advise_huge(base, small << kPageblockShift, false);  // also where THP is always on
-  map_->section_count_.store(n + 1, std::memory_order_release);
-  return true;
+  return append_section(reinterpret_cast<std::uintptr_t>(base), start, blocks);
 }
 
 bool AddressSpace::ensure_metadata(std::size_t blocks) {
@@ -97,22 +167,30 @@ void AddressSpace::commit_heads() {
 // Hugepages are wished for once per section, when it first commits beyond the part on small pages.
 void AddressSpace::advise(Section& s, std::size_t committed) {
   const std::size_t small = s.first == BlockIndex{} ? small_page_blocks_ : 0;
-  if (s.committed > small || committed <= small) return;
+  if (s.committed > small || committed <= small || backing_ == Backing::kExplicitHuge) return;
   vm_->advise_huge(reinterpret_cast<char*>(s.base) + (small << kPageblockShift), (s.blocks - small) << kPageblockShift,
                    true);
 }
 
 bool AddressSpace::commit(Section& s, std::size_t blocks) {
   if (blocks <= s.committed) return true;
+  os::LockGuard hold(map_->lock_);
+  // Explicit hugepages are taken from everybody else: no more than asked for, but giant ones whole.
+  const bool explicit_huge = backing_ == Backing::kExplicitHuge;
+  const std::size_t giant = kGiantPage >> kPageblockShift;
   const std::size_t step = std::clamp<std::size_t>(s.committed / 2, kFirstCommit, kLargestCommit);
+  const std::size_t wish = explicit_huge ? align_up(blocks, giant) : std::max(blocks, s.committed + step);
   char* at = reinterpret_cast<char*>(s.base) + (std::size_t{s.committed} << kPageblockShift);
-  const std::size_t ahead = std::min<std::size_t>(std::max(blocks, s.committed + step), s.blocks);
+  const std::size_t ahead = std::min<std::size_t>(wish, s.blocks);
   for (const std::size_t to : {ahead, blocks}) {
+    if (explicit_huge && to != blocks && blocks - s.committed < giant / 2) continue;
     if (!ensure_metadata(s.first.value + to)) continue;
-    if (!vm_->commit(at, (to - s.committed) << kPageblockShift)) continue;
+    const std::size_t bytes = (to - s.committed) << kPageblockShift;
+    if (!(explicit_huge ? vm_->commit_huge : vm_->commit)(at, bytes)) continue;
     advise(s, to);
     s.committed = static_cast<std::uint32_t>(to);
-    if (s.first == BlockIndex{}) map_->set_fast_pages(to << kPageblockOrder);
+    if (s.base - map_->fast_base_ == std::uintptr_t{s.first.value} << kPageblockShift)
+      map_->raise_fast_pages((s.first.value + to) << kPageblockOrder);
     return true;
   }
   return false;
@@ -126,6 +204,7 @@ bool AddressSpace::open_in(Section& s, std::size_t count) {
     b.free_pages = kPagesPerBlock;
     b.largest_order = kPageblockOrder;
     b.migratetype = Migratetype::kMovable;
+    b.zone = static_cast<std::uint8_t>(zone_);
     b.opened = true;
   }
   __atomic_store_n(&s.opened, static_cast<std::uint32_t>(s.opened + count), __ATOMIC_RELEASE);
@@ -134,45 +213,56 @@ bool AddressSpace::open_in(Section& s, std::size_t count) {
 
 bool AddressSpace::open(std::size_t count, BlockIndex& first) {
   const unsigned n = map_->section_count();
+  const Section* latest = nullptr;
   for (unsigned i = 0; i < n; ++i) {
     Section& s = map_->section(i);
+    if (s.zone != zone_) continue;
     const BlockIndex at = s.first + s.opened;
     if (open_in(s, count)) {
       first = at;
       return true;
     }
-    if (i + 1 == n && s.blocks - s.opened >= count) return false;  // refused memory, not short of addresses
+    latest = &s;
   }
+  if (latest != nullptr && latest->blocks - latest->opened >= count)
+    return false;  // refused memory, not short of addresses
   if (!add_section(count, std::max(section_wish_blocks_, count))) return false;
-  Section& s = map_->section(n);
-  first = s.first;
-  return open_in(s, count);
+  for (unsigned i = map_->section_count(); i-- != 0;) {
+    Section& s = map_->section(i);
+    if (s.zone != zone_) continue;
+    first = s.first;
+    return open_in(s, count);
+  }
+  return false;
 }
 
 bool AddressSpace::open_at(BlockIndex at, std::size_t count) {
   const unsigned n = map_->section_count();
   for (unsigned i = 0; i < n; ++i) {
     Section& s = map_->section(i);
-    if (s.first + s.opened == at && s.opened != 0) return open_in(s, count);
+    if (s.zone == zone_ && s.first + s.opened == at && s.opened != 0) return open_in(s, count);
   }
   return false;
 }
 
 std::size_t AddressSpace::reserved_blocks() const {
   std::size_t sum = 0;
-  for (unsigned i = 0; i < map_->section_count(); ++i) sum += map_->section(i).blocks;
+  for (unsigned i = 0; i < map_->section_count(); ++i)
+    if (map_->section(i).zone == zone_) sum += map_->section(i).blocks;
   return sum;
 }
 
 std::size_t AddressSpace::committed_blocks() const {
   std::size_t sum = 0;
-  for (unsigned i = 0; i < map_->section_count(); ++i) sum += map_->section(i).committed;
+  for (unsigned i = 0; i < map_->section_count(); ++i)
+    if (map_->section(i).zone == zone_) sum += map_->section(i).committed;
   return sum;
 }
 
 std::size_t AddressSpace::opened_blocks() const {
   std::size_t sum = 0;
-  for (unsigned i = 0; i < map_->section_count(); ++i) sum += map_->section(i).opened;
+  for (unsigned i = 0; i < map_->section_count(); ++i)
+    if (map_->section(i).zone == zone_) sum += map_->section(i).opened;
   return sum;
 }
 

@@ -36,7 +36,9 @@ bool FreeArea::contains(unsigned set, BlockIndex b) const {
 bool FreeArea::first(unsigned set, BlockIndex from, BlockIndex& out) const {
   std::size_t row = from.value / 64;
   if (row >= rows_in_use_) return false;
-  std::uint64_t w = row_at(row).word[set] & (~std::uint64_t{0} << (from.value % 64));
+  // The summary first: other zones' words are not ours to read.
+  const bool listed = (summary_[row / 64].word[set] >> (row % 64) & 1) != 0;
+  std::uint64_t w = listed ? row_at(row).word[set] & (~std::uint64_t{0} << (from.value % 64)) : 0;
   if (w == 0) {
     // climb to the first summary with a bit beyond, then descend
     std::size_t mid = row / 64;
@@ -98,19 +100,26 @@ unsigned FreeArea::orders_present(Migratetype t) const {
   return present;
 }
 
-void FreeArea::clear_all() {
-  for (std::size_t i = 0; i < rows_in_use_; ++i) row_at(i) = {};
+void FreeArea::clear_words(BlockIndex first, std::size_t count) {
+  for (std::size_t i = first.value / 64; i < groups_for(first.value + count); ++i) row_at(i) = {};
+}
+
+void FreeArea::clear_summaries() {
   for (std::size_t i = 0; i < groups_for(rows_in_use_); ++i) summary_[i] = {};
   for (auto& t : top_) t = {};
 }
 
-bool FreeArea::summaries_consistent() const {
-  for (unsigned set = 0; set < kSets; ++set) {
-    for (std::size_t i = 0; i < rows_in_use_; ++i)
+bool FreeArea::words_consistent(BlockIndex first, std::size_t count) const {
+  for (unsigned set = 0; set < kSets; ++set)
+    for (std::size_t i = first.value / 64; i < groups_for(first.value + count); ++i)
       if ((row_at(i).word[set] != 0) != ((summary_[i / 64].word[set] >> (i % 64) & 1) != 0)) return false;
+  return true;
+}
+
+bool FreeArea::summaries_consistent() const {
+  for (unsigned set = 0; set < kSets; ++set)
     for (std::size_t i = 0; i < groups_for(rows_in_use_); ++i)
       if ((summary_[i].word[set] != 0) != ((top_at(i / 64).word[set] >> (i % 64) & 1) != 0)) return false;
-  }
   return true;
 }
 

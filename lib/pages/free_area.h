@@ -4,7 +4,7 @@
 // [FA-1] an opened pageblock is in exactly one set: (its type, its largest free order), or none when hidden or full
 // [FA-2] a whole-free pageblock of a pcp type is also in the set kAnyWhole; one of any type but HighAtomic is in
 //        kDirtyWhole when any page of it is dirty
-// [FA-3] a summary bit is set exactly when the word below it is not zero
+// [FA-3] a summary bit is set exactly when the word below it is not zero and is this zone's
 //
 // A set is a bitmap over pageblocks under two levels of summary: insert, remove and "lowest address" are O(1). The
 // words of all sets for the same 64 pageblocks lie side by side, with the descriptors of these (block_group.h).
@@ -48,7 +48,10 @@ class FreeArea {
   // Bit o set: the type has a pageblock whose largest free order is o.
   unsigned orders_present(Migratetype t) const;
 
-  void clear_all();
+  // For recover() and validate(): the words of the pageblocks [first, first + count), then the summaries.
+  void clear_words(BlockIndex first, std::size_t count);
+  void clear_summaries();
+  bool words_consistent(BlockIndex first, std::size_t count) const;
   bool summaries_consistent() const;
 
  private:

@@ -4,7 +4,8 @@
 //   0               free, or inside a run, or never handed out
 //   1..512          first page of a run of that many pages
 //   kRunOfBlocks    first page of a longer run: Pageblock::run_pages has its length
-// Page space is dense over sections: the first section is the common case, further ones are found by search.
+// Page space is dense over sections: the first reservation is the common case, further ones are found by search. Zones
+// share one map; each section is one zone's, and 64 adjacent descriptors are never those of two.
 // [MM-1] an entry of a free page is 0
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <cstdint>
 
 #include "base/units.h"
+#include "os/lock.h"
 #include "pages/block_group.h"
 #include "pages/meta_array.h"
 #include "pages/pageblock.h"
@@ -22,13 +24,14 @@ namespace bm::pages {
 inline constexpr std::uint32_t kRunOfBlocks = 1023;
 inline constexpr std::uint32_t kFirstOwnerEntry = 4096;
 
-// A contiguous reservation. Pageblocks between two sections are never opened, so no run crosses them.
+// A contiguous reservation, or a node's slice of one. Pageblocks between two sections are never opened, so no run crosses them.
 struct Section {
   std::uintptr_t base = 0;  // address of the first page, a multiple of the pageblock size
   BlockIndex first;
   std::uint32_t blocks = 0;
   std::uint32_t opened = 0;     // blocks below the frontier
   std::uint32_t committed = 0;  // blocks that may be touched: >= opened
+  std::uint8_t zone = 0;        // whose frontier this is
 };
 
 class MemMap {
@@ -65,16 +68,20 @@ class MemMap {
   Section& section(unsigned i) { return sections_[i]; }
   const Section& section(unsigned i) const { return sections_[i]; }
   const Section* section_of(BlockIndex) const;
+  void reset_lock() { lock_.reset(); }  // in a fork's child
 
  private:
   friend class AddressSpace;
-  void set_fast_pages(std::size_t n) { __atomic_store_n(&fast_pages_, n, __ATOMIC_RELAXED); }
+  void raise_fast_pages(std::size_t n) {
+    if (n > fast_pages()) __atomic_store_n(&fast_pages_, n, __ATOMIC_RELAXED);
+  }
   std::uintptr_t fast_base_ = 0;
-  std::size_t fast_pages_ = 0;  // committed pages of the first section: their entries may be read
+  std::size_t fast_pages_ = 0;  // of the first reservation: their entries may be read
   MetaArray<std::uint32_t> entries_;
   BlockGroups groups_;
   std::atomic<unsigned> section_count_{0};
   Section sections_[kMaxSections];
+  os::Lock lock_;  // metadata grows and sections are added under it; taken while a zone's lock is held
 };
 
 }  // namespace bm::pages

@@ -80,6 +80,23 @@ void print_statistic(TextSink& out, const char* name, std::size_t pages) {
 
 }  // namespace
 
+void set_protection(ZoneReport* zones, std::size_t count) {
+  while (count != 0) {
+    std::size_t here = 1;
+    while (here < count && zones[here].node == zones->node) ++here;
+    for (std::size_t i = 0; i < here; ++i) {
+      std::size_t above = 0;
+      zones[i].protections = here;
+      for (std::size_t k = 0; k < here; ++k) {
+        if (k > i) above += zones[k].managed_pages;
+        zones[i].protection[k] = above / kLowmemReserveRatio;
+      }
+    }
+    zones += here;
+    count -= here;
+  }
+}
+
 int fragmentation_index(const ZoneReport& zone, unsigned order) {
   const Contiguity c = contiguity(zone, order);
   if (c.blocks == 0) return 0;
@@ -126,11 +143,13 @@ void print_zoneinfo(TextSink& out, const ZoneReport* zones, std::size_t count) {
     print_field(out, "present", z->present_pages);
     print_field(out, "managed", z->managed_pages);
     print_field(out, "cma", z->pageblocks[index(Migratetype::kCma)] << kPageblockOrder);
-    out << "\n        protection: (0)";
+    out << "\n        protection: (" << std::uint64_t{z->protection[0]};
+    for (std::size_t i = 1; i < z->protections; ++i) out << ", " << std::uint64_t{z->protection[i]};
+    out << ")";
     print_statistic(out, "nr_free_pages", z->free_pages);
     print_statistic(out, "nr_backed_free", z->backed_free_pages);
     print_statistic(out, "nr_reserved_highatomic", z->reserved_highatomic);
-    out << "\n  pagesets\n  node_unreclaimable:  0\n  start_pfn:           0\n";
+    out << "\n  pagesets\n  node_unreclaimable:  0\n  start_pfn:           " << std::uint64_t{z->start_pfn} << "\n";
   }
 }
 

@@ -24,9 +24,12 @@ struct ZoneReport {
   std::size_t pageblocks[kMigratetypes] = {};
   std::size_t free_pages = 0;
   std::size_t backed_free_pages = 0;  // of these: probably resident
-  std::size_t spanned_pages = 0;      // reserved
-  std::size_t present_pages = 0;      // opened by the frontier
-  std::size_t managed_pages = 0;      // of these usable
+  std::size_t start_pfn = 0;
+  std::size_t spanned_pages = 0;   // reserved
+  std::size_t present_pages = 0;   // opened by the frontier
+  std::size_t managed_pages = 0;   // of these usable
+  std::size_t protection[4] = {};  // set_protection(); in pages, from requests that may use each zone of the node
+  std::size_t protections = 1;     // how many there are
   std::size_t boost = 0, min = 0, low = 0, high = 0;
   std::size_t reserved_highatomic = 0;
 
@@ -36,6 +39,11 @@ struct ZoneReport {
     return sum;
   }
 };
+
+// A zone keeps one page in so many of those in the node's higher zones from requests that those could serve; as Linux.
+inline constexpr std::size_t kLowmemReserveRatio = 256;
+// Fills in protection for `count` zones, those of a node adjacent and the lowest first.
+void set_protection(ZoneReport* zones, std::size_t count);
 
 // Each for `count` zones, those of a node adjacent.
 void print_buddyinfo(TextSink& out, const ZoneReport* zones, std::size_t count);

@@ -3,6 +3,7 @@
 // [PB-1] free_pages == free.count()
 // [PB-2] largest_order == free.largest_order()
 // [PB-3] a page that is not dirty reads as zero and has no memory behind it; a page that is handed out is dirty
+// [PB-5] an opened block's zone is that of its section
 // [PB-4] a hidden block (isolated, or of type Isolate) is in no free set; otherwise FA-1 holds
 #pragma once
 
@@ -22,6 +23,7 @@ struct Pageblock {
   std::int8_t largest_order;  // of a free block in here; -1: none
   bool opened;                // the frontier has passed it: it takes part in allocation
   bool isolated;              // taken out of the sets for the moment that it is purged, whatever its type
+  std::uint8_t zone;          // the number of the zone it belongs to, once opened
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   std::uint64_t padding[6];

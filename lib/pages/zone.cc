@@ -21,6 +21,8 @@ void Zone::init(const os::Vm& vm, MemMap& map, AddressSpace& space, FreeArea& ar
   map_ = &map;
   space_ = &space;
   area_ = &area;
+  number_ = space.zone();
+  keeps_backing_ = space.backing() == Backing::kExplicitHuge;
   watermarks = kDefaultWatermarks;
 }
 
@@ -209,6 +211,7 @@ bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockInd
   const unsigned n = map_->section_count();
   for (unsigned i = 0; i < n; ++i) {
     const Section& s = map_->section(i);
+    if (s.zone != number_) continue;
     std::size_t behind = 0;
     while (behind < s.opened && area_->contains(FreeArea::kAnyWhole, s.first + (s.opened - behind - 1))) ++behind;
     const BlockIndex start = s.first + (s.opened - behind);
@@ -314,6 +317,24 @@ void Zone::free_batch(std::size_t pages, const Pfn* first, std::size_t count) {
   const Hold hold(*this);
   for (std::size_t i = 0; i < count; ++i) free_range(first[i], pages);
   balance(pages * count);
+}
+
+std::size_t Zone::available_pages() const {
+  if (space_->may_grow()) return SIZE_MAX >> 1;
+  const std::size_t unopened = space_->reserved_blocks() - space_->opened_blocks();
+  return __atomic_load_n(&free_pages_, __ATOMIC_RELAXED) + (unopened << kPageblockOrder);
+}
+
+Zone::Counters& Zone::Counters::operator+=(const Counters& other) {
+  free_pages += other.free_pages;
+  backed_free_pages += other.backed_free_pages;
+  opened_pages += other.opened_pages;
+  committed_pages += other.committed_pages;
+  reserved_pages += other.reserved_pages;
+  purged_pages += other.purged_pages;
+  reserved_highatomic += other.reserved_highatomic;
+  mixing += other.mixing;
+  return *this;
 }
 
 Zone::Counters Zone::counters() {

@@ -48,6 +48,15 @@ struct Mixing {
   std::size_t claimed[kPcpTypes][kPcpTypes] = {};  // whole pageblocks that changed type while partly used
   std::size_t stolen[kPcpTypes][kPcpTypes] = {};   // requests served from another type's pageblock
 
+  Mixing& operator+=(const Mixing& other) {
+    for (unsigned from = 0; from < kPcpTypes; ++from)
+      for (unsigned to = 0; to < kPcpTypes; ++to) {
+        claimed[from][to] += other.claimed[from][to];
+        stolen[from][to] += other.stolen[from][to];
+      }
+    return *this;
+  }
+
   static std::size_t sum(const std::size_t (&counts)[kPcpTypes][kPcpTypes]) {
     std::size_t n = 0;
     for (const auto& row : counts)
@@ -115,6 +124,8 @@ class Zone {
     std::size_t purged_pages = 0;         // since the start
     std::size_t reserved_highatomic = 0;  // backed pages of the reserve
     Mixing mixing;
+
+    Counters& operator+=(const Counters& other);
   };
   Counters counters();
   // Adds free blocks by (migratetype, order 0..10) to counts, under one hold of the lock: the sums are exact.
@@ -126,6 +137,11 @@ class Zone {
   // even number before and after. Odd throughout every hold that may change something.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
   std::size_t reserved_highatomic() const { return reserve_backed_; }  // pages; lock_ held, or in such a copy
+  unsigned number() const { return number_; }  // among the zones of the map: Section::zone, Pageblock::zone
+  // Pages that could be handed out, free or not opened yet; no limit while address space may be added. Without the lock: a
+  // guess.
+  std::size_t available_pages() const;
+  std::size_t present_pages() const { return space_->opened_blocks() << kPageblockOrder; }  // a guess, too
 
   // Number of broken invariants; each is described on `fd` when fd >= 0.
   int validate(int fd);
@@ -204,16 +220,19 @@ class Zone {
   void for_each_opened(F f) {
     for (unsigned i = 0; i < map_->section_count(); ++i) {
       const Section& s = map_->section(i);
+      if (s.zone != number_) continue;
       for (std::uint32_t k = 0; k < s.opened; ++k) f(s.first + k, map_->block(s.first + k));
     }
   }
 
   os::Lock lock_;
   std::atomic<std::uint32_t> changes_{0};
+  std::uint32_t number_ = 0;
   const os::Vm* vm_ = nullptr;
   MemMap* map_ = nullptr;
   AddressSpace* space_ = nullptr;
   FreeArea* area_ = nullptr;
+  bool keeps_backing_ = false;  // what was opened once can not be given back
   std::size_t free_pages_ = 0;
   std::size_t backed_free_ = 0;
   std::size_t used_ = 0;         // [ZN-5] handed-out pages: opened less free

@@ -21,7 +21,9 @@ void Zone::recover() {
     left -= here;
   }
   intent_.done();
-  area_->clear_all();
+  for (unsigned i = 0; i < map_->section_count(); ++i)
+    if (const Section& s = map_->section(i); s.zone == number_) area_->clear_words(s.first, s.opened);
+  area_->clear_summaries();
   free_pages_ = 0;
   backed_free_ = 0;
   dirty_whole_ = 0;
@@ -63,6 +65,7 @@ int Zone::validate(int fd) {
   std::size_t backed_sum = 0;
   std::size_t dirty_whole = 0;
   for_each_opened([&](BlockIndex b, Pageblock& d) {
+    check(d.zone == number_, "PB-5", b);
     check(d.free_pages == d.free.count(), "PB-1", b);
     check(d.largest_order == d.free.largest_order(), "PB-2", b);
     for (unsigned t = 0; t < kListedTypes; ++t)
@@ -99,6 +102,8 @@ int Zone::validate(int fd) {
   check(area_->summaries_consistent(), "FA-3", BlockIndex{});
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);
+    if (s.zone != number_) continue;
+    check(area_->words_consistent(s.first, s.opened), "FA-3", s.first);
     check(s.opened <= s.committed && s.committed <= s.blocks, "AS-1", s.first);
   }
   return broken;

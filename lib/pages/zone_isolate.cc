@@ -16,7 +16,7 @@ bool Zone::isolate(BlockIndex first, std::size_t count) {
   const Hold hold(*this);
   for (std::size_t k = 0; k < count; ++k) {
     const Section* const s = map_->section_of(first + k);
-    if (s == nullptr || (first + k).value - s->first.value >= s->opened) return false;
+    if (s == nullptr || s->zone != number_ || (first + k).value - s->first.value >= s->opened) return false;
     const Pageblock& d = map_->block(first + k);
     if (d.hidden() || d.migratetype == Migratetype::kHighAtomic) return false;
   }

@@ -17,7 +17,7 @@ constexpr std::size_t kBlocksPerPurge = 32;  // adjacent blocks in one call: bou
 // A program that has handed the same memory out several times over since its peak or the last purge is likely to want it again at
 // once: it earns the right to keep up to its peak, and spends it by freeing above the mark without taking anew.
 void Zone::balance(std::size_t freed_pages) {
-  if (dirty_whole_ <= watermarks.high >> kPageblockOrder) return;
+  if (keeps_backing_ || dirty_whole_ <= watermarks.high >> kPageblockOrder) return;
   if (turnover_ >= kTurnsToEarn * peak_used_) {
     turnover_ -= std::min(turnover_, kTurnsToEarn * freed_pages);
     return;
@@ -91,6 +91,7 @@ std::size_t Zone::purge_holes() {
 }
 
 std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
+  if (keeps_backing_) return 0;
   const Hold hold(*this);
   std::size_t purged = 0;
   while (backed_free_ > keep_pages && purge_one_run(purged)) {

@@ -30,6 +30,8 @@ void evaluate(const Zone& zone, const MemMap& map, BlockAt block, ZoneReport& ou
   BlockCounter counter(out);
   for (unsigned i = 0; i < map.section_count(); ++i) {
     const Section& s = map.section(i);
+    if (s.zone != zone.number()) continue;
+    if (out.spanned_pages == 0) out.start_pfn = first_pfn(s.first).value;
     out.spanned_pages += std::size_t{s.blocks} << kPageblockOrder;
     out.present_pages += std::size_t{s.opened} << kPageblockOrder;
     for (std::uint32_t k = 0; k < s.opened; ++k) {

@@ -19,10 +19,11 @@ TEST_CASE("the heap is found and read: zones and slabs", "[heap_state]") {
   for (int i = 0; i < 1000; ++i) blocks.push_back(bm_malloc(500));
   const LiveProcess self(getpid());
   const HeapState state(self);
-  pages::ZoneReport inside[heap::kReportZones];
-  REQUIRE(heap::report_zones(inside) == heap::kReportZones);
+  pages::ZoneReport inside[pages::kZoneTypes];
+  REQUIRE(heap::report_nodes() == 1);
+  REQUIRE(heap::report_zones(0, inside) == 1);
   const HeapState::Zones outside = state.zones();
-  REQUIRE(outside.reports.size() == heap::kReportZones);
+  REQUIRE(outside.reports.size() == 1);
   CHECK(outside.consistent);
   CHECK(std::string(outside.reports[0].name) == "Normal");
   CHECK(outside.reports[0].free_pages == inside[0].free_pages);
@@ -55,11 +56,11 @@ TEST_CASE("another layout is named", "[heap_state]") {
   CHECK_NOTHROW(HeapState(other));
   ++other.root.layout;
   std::memcpy(other.root.library, "9.8.7", 6);
-  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("has buddymalloc 9.8.7 with state layout 2") &&
+  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("has buddymalloc 9.8.7 with state layout 3") &&
                                           Catch::Contains("use the command of that build"));
   other.root = bm_state_root;
   other.root.sizes.zone += 8;
-  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("reads layout 1"));
+  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("reads layout 2"));
   other.root = bm_state_root;
   other.root.root_bytes -= 8;
   CHECK_THROWS_AS(HeapState(other), Failure);
@@ -73,8 +74,8 @@ TEST_CASE("a root that is none, that cannot be read, and a heap that has not sta
   other.readable = false;
   CHECK_THROWS_WITH(HeapState(other), Catch::Contains("cannot be read"));
   other.readable = true;
-  static const pages::MemMap empty{};
-  other.root.zones[0].map = &empty;
+  static const pages::Nodes none{};
+  other.root.nodes = &none;
   CHECK_THROWS_WITH(HeapState(other), Catch::Contains("not initialised yet"));
 }
 

@@ -28,9 +28,8 @@ namespace {
 using namespace test;
 
 pages::ZoneReport copied(const Memory& memory, ZoneFixture& z, bool* consistent = nullptr) {
-  const heap::StateZone zone{0, "Normal", &z.zone, &z.map};
   pages::ZoneReport r;
-  const bool rest = ZoneCopy(memory, zone).evaluate(r);
+  const bool rest = ZoneCopy(memory, &z.zone, &z.map).evaluate(r);
   if (consistent != nullptr) *consistent = rest;
   return r;
 }

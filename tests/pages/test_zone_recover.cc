@@ -36,6 +36,7 @@ struct Lost {
 // Recovers as the heap does it in a child; then all pages must be there, but for those that may be lost. `held` are the
 // runs whose owners live on.
 bool recovers(ZoneFixture& z, const std::vector<Held>& held, Lost may_lose) {
+  z.map.reset_lock();
   if (z.zone.interrupted()) z.zone.recover();
   if (const int broken = z.zone.validate(2); broken != 0) return complain("invariants broken", std::size_t(broken));
   std::size_t held_pages = 0;

@@ -22,11 +22,14 @@ struct FakeVmTable {
 
   static void* fresh(VmOp op, std::size_t bytes, std::size_t alignment) {
     FakeVm& vm = *current;
-    const bool reserve = op == VmOp::kReserve;
+    const bool reserve = op != VmOp::kMap;
     vm.demand(on_granule(nullptr, bytes) && on_granule(nullptr, alignment) && is_power_of_two(alignment),
               "sizes of a reservation or mapping", nullptr, bytes);
     if (!vm.ask({op, nullptr, bytes})) return nullptr;
-    auto* p = static_cast<char*>((reserve ? os::linux_vm.reserve : os::linux_vm.map)(bytes, alignment));
+    const auto call = op == VmOp::kReserve      ? os::linux_vm.reserve
+                      : op == VmOp::kReserveLow ? os::linux_vm.reserve_low
+                                                : os::linux_vm.map;
+    auto* p = static_cast<char*>(call(bytes, alignment));
     if (p == nullptr) return nullptr;
     const Guard hold(vm.mutex_);
     vm.done({op, p, bytes});
@@ -35,6 +38,9 @@ struct FakeVmTable {
     return p;
   }
   static void* reserve(std::size_t bytes, std::size_t alignment) { return fresh(VmOp::kReserve, bytes, alignment); }
+  static void* reserve_low(std::size_t bytes, std::size_t alignment) {
+    return fresh(VmOp::kReserveLow, bytes, alignment);
+  }
   static void* map(std::size_t bytes, std::size_t alignment) { return fresh(VmOp::kMap, bytes, alignment); }
 
   static void release(void* start, std::size_t bytes) {
@@ -49,15 +55,18 @@ struct FakeVmTable {
     os::linux_vm.release(start, bytes);
   }
 
-  static bool commit(void* start, std::size_t bytes) {
+  static bool commit(void* start, std::size_t bytes) { return commit_as(VmOp::kCommit, start, bytes); }
+  // Ordinary memory stands for the hugepages, which few machines set aside.
+  static bool commit_huge(void* start, std::size_t bytes) { return commit_as(VmOp::kCommitHuge, start, bytes); }
+  static bool commit_as(VmOp op, void* start, std::size_t bytes) {
     FakeVm& vm = *current;
     auto* p = static_cast<char*>(start);
     vm.demand(on_granule(p, bytes), "commit off the granule", p, bytes);
     vm.demand(FakeVm::covers(vm.areas_, p, bytes), "commit outside reservations", p, bytes);
-    if (!vm.ask({VmOp::kCommit, p, bytes}) || !os::linux_vm.commit(start, bytes)) return false;
+    if (!vm.ask({op, p, bytes}) || !os::linux_vm.commit(start, bytes)) return false;
     const Guard hold(vm.mutex_);
     FakeVm::add(vm.committed_, p, bytes);
-    vm.done({VmOp::kCommit, p, bytes});
+    vm.done({op, p, bytes});
     return true;
   }
 
@@ -78,6 +87,13 @@ struct FakeVmTable {
     return on_committed(VmOp::kPopulate, os::linux_vm.populate, start, bytes);
   }
 
+  static void prefer_node(void* start, std::size_t bytes, unsigned node) {
+    FakeVm& vm = *current;
+    auto* p = static_cast<char*>(start);
+    vm.demand(FakeVm::covers(vm.areas_, p, bytes), "node wished outside reservations", p, bytes);
+    const Guard hold(vm.mutex_);
+    vm.done({VmOp::kPreferNode, p, bytes, false, node});
+  }
   static void advise_huge(void* start, std::size_t bytes, bool wanted) {
     FakeVm& vm = *current;
     auto* p = static_cast<char*>(start);
@@ -106,8 +122,10 @@ struct FakeVmTable {
   }
 };
 
-const os::Vm FakeVm::table = {FakeVmTable::reserve,  FakeVmTable::release,     FakeVmTable::commit, FakeVmTable::purge,
-                              FakeVmTable::populate, FakeVmTable::advise_huge, FakeVmTable::map,    FakeVmTable::remap};
+const os::Vm FakeVm::table = {FakeVmTable::reserve,     FakeVmTable::release,     FakeVmTable::commit,
+                              FakeVmTable::purge,       FakeVmTable::populate,    FakeVmTable::reserve_low,
+                              FakeVmTable::commit_huge, FakeVmTable::prefer_node, FakeVmTable::advise_huge,
+                              FakeVmTable::map,         FakeVmTable::remap};
 
 FakeVm::FakeVm() {
   REQUIRE(current == nullptr);

@@ -15,13 +15,26 @@
 
 namespace bm::test {
 
-enum class VmOp { kReserve, kRelease, kCommit, kPurge, kPopulate, kAdvise, kMap, kRemap };
+enum class VmOp {
+  kReserve,
+  kReserveLow,
+  kRelease,
+  kCommit,
+  kCommitHuge,
+  kPurge,
+  kPopulate,
+  kPreferNode,
+  kAdvise,
+  kMap,
+  kRemap
+};
 
 struct VmCall {
   VmOp op;
   char* start;  // null while it is not known yet
   std::size_t bytes;
   bool huge = false;  // of kAdvise
+  unsigned node = 0;  // of kPreferNode
 };
 
 class FakeVm {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -47,8 +48,7 @@ HeapState::HeapState(const Memory& memory) : memory_(memory) {
 void HeapState::check_root() const {
   if (std::memcmp(root_.magic, heap::kStateMagic, sizeof root_.magic) != 0)
     throw Failure(memory_.name() + ": bm_state_root is not what it should be; the file may have changed since");
-  if (root_.layout == heap::kStateLayout && root_.root_bytes == sizeof root_ && root_.sizes == heap::StateSizes{} &&
-      root_.zone_count == heap::kReportZones)
+  if (root_.layout == heap::kStateLayout && root_.root_bytes == sizeof root_ && root_.sizes == heap::StateSizes{})
     return;
   throw Failure(memory_.name() + " has buddymalloc " + quoted(root_.library) + " with state layout " +
                 std::to_string(root_.layout) + " of " + std::to_string(root_.root_bytes) +
@@ -56,19 +56,26 @@ void HeapState::check_root() const {
                 std::to_string(sizeof root_) + " bytes only: use the command of that build");
 }
 
-bool HeapState::initialised() const {
-  return Copy<pages::MemMap>(memory_, root_.zones[0].map).value().section_count() != 0;
-}
+bool HeapState::initialised() const { return Copy<pages::Nodes>(memory_, root_.nodes).value().zone_count() != 0; }
 
 HeapState::Zones HeapState::zones() const {
   Zones out;
-  for (const heap::StateZone& z : root_.zones) {
+  const Copy<pages::Nodes> copy(memory_, root_.nodes);
+  const pages::Nodes& nodes = copy.value();
+  if (nodes.zone_count() > pages::kMaxZones) throw Failure(memory_.name() + ": the heap's state is damaged");
+  // As the kernel prints them: by node, the lowest zone first.
+  std::vector<unsigned> numbers(nodes.zone_count());
+  std::iota(numbers.begin(), numbers.end(), 0U);
+  std::sort(numbers.begin(), numbers.end(), [&](unsigned a, unsigned b) {
+    return std::pair(nodes.node_of(a), nodes.type_of(a)) < std::pair(nodes.node_of(b), nodes.type_of(b));
+  });
+  for (const unsigned number : numbers) {
     pages::ZoneReport report;
-    report.node = z.node;
-    std::copy(std::begin(z.name), std::end(z.name), report.name);
-    out.consistent = ZoneCopy(memory_, z).evaluate(report) && out.consistent;
+    nodes.place(number, report);
+    out.consistent = ZoneCopy(memory_, &nodes.zone(number), root_.map).evaluate(report) && out.consistent;
     out.reports.push_back(report);
   }
+  pages::set_protection(out.reports.data(), out.reports.size());
   return out;
 }
 

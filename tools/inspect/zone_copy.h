@@ -3,7 +3,6 @@
 
 #include <vector>
 
-#include "heap/state_root.h"
 #include "pages/zone_report.h"
 #include "tools/inspect/memory.h"
 #include "tools/inspect/remote_copy.h"
@@ -13,7 +12,7 @@ namespace bm::inspect {
 class ZoneCopy {
  public:
   // Copies until a copy is consistent, for two seconds at most; throws Failure after that. A core file is copied once.
-  ZoneCopy(const Memory& memory, const heap::StateZone& zone);
+  ZoneCopy(const Memory& memory, const pages::Zone* zone, const pages::MemMap* map);
 
   // Fills the report; false: what was copied was in the middle of a change.
   bool evaluate(pages::ZoneReport& out) const;
@@ -24,7 +23,7 @@ class ZoneCopy {
   struct Head {
     unsigned char bytes[kHeadBytes];
   };
-  bool attempt(const Memory& memory, const heap::StateZone& zone);
+  bool attempt(const Memory& memory, const pages::Zone* zone, const pages::MemMap* map);
 
   Copy<pages::Zone> zone_;
   Copy<pages::MemMap> map_;
