@@ -28,6 +28,7 @@ void Zone::recover() {
   isolated_ = 0;
   turnover_ = 0;
   has_reserve_ = false;
+  reserve_backed_ = 0;
   for_each_opened([this](BlockIndex b, Pageblock& d) {
     d.isolated = false;
     if (d.migratetype == Migratetype::kHighAtomic) {
