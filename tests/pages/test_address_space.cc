@@ -232,6 +232,7 @@ TEST_CASE("a refused commit opens nothing, and no section is added for it", "[ad
   REQUIRE(f.space.open(committed - 1, got));  // what is committed already needs no one
   CHECK_FALSE(f.space.open(1, got));
   CHECK_FALSE(f.space.open_at({static_cast<std::uint32_t>(committed)}, 1));
+  CHECK_FALSE(f.space.open(64 - committed, got));  // to the very end of the section
   CHECK(f.space.opened_blocks() == committed);
   CHECK(f.map.section_count() == 1);
   f.vm.refuse = nullptr;

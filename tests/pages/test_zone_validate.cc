@@ -237,6 +237,20 @@ TEST_CASE("AS-1: opened, committed, reserved", "[zone_validate]") {
   CHECK(z.broken().empty());
 }
 
+TEST_CASE("a broken clause is one line, with its number and the pageblock", "[zone_validate]") {
+  FakeVm vm;
+  Fixture z;
+  z.block(2).free_pages = 7;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  CHECK(z.zone.validate(ends[1]) > 0);
+  close(ends[1]);
+  char text[256] = {};
+  CHECK(read(ends[0], text, sizeof text - 1) > 0);
+  close(ends[0]);
+  CHECK(std::string(text).substr(0, 51) == "buddymalloc: invariant PB-1 broken, pageblock 2\nbud");
+}
+
 TEST_CASE("all broken clauses are reported, and none is repaired", "[zone_validate]") {
   FakeVm vm;
   Fixture z;
