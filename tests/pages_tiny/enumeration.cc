@@ -130,7 +130,7 @@ void Enumeration::enter(State state) {
 // Two free pageblocks and a reserve of two pages, which only a large zone makes so large.
 Enumeration::State Enumeration::with_reserve() {
   enter(0);
-  for (const std::size_t b : {0, 1, 2}) naive_.blocks[b].opened = true, naive_.blocks[b].type = Type::kMovable;
+  for (const std::size_t b : {0U, 1U, 2U}) naive_.blocks[b].opened = true, naive_.blocks[b].type = Type::kMovable;
   naive_.blocks[2].type = Type::kHighAtomic;
   naive_.pages[2 * kBlock] = naive_.pages[2 * kBlock + 1] = Page::kDirty;
   return as_kept(naive_state());

@@ -87,16 +87,16 @@ void Enumeration::try_allocations() {
   };
   for (std::size_t type = 0; type < pages::kPcpTypes; ++type) {
     for (std::size_t n = 1; n <= all; ++n) alloc(n, type, 0, false, Request::kNormal);
-    for (const std::size_t n : {1, 3, 5})
+    for (const std::size_t n : {1U, 3U, 5U})
       for (unsigned align = 1; align <= kPageblockOrder + 1; ++align) alloc(n, type, align, false, Request::kNormal);
-    for (const std::size_t n : {1, 4, 6}) alloc(n, type, 0, true, Request::kNormal);
+    for (const std::size_t n : {1U, 4U, 6U}) alloc(n, type, 0, true, Request::kNormal);
     for (std::size_t n = 1; n <= kBlock; ++n) {
       if (config_.set_apart) alloc(n, type, 0, false, Request::kRelocatable);
       if (config_.reserve) alloc(n, type, 0, false, Request::kCritical);
     }
     if (config_.reserve) alloc(1, type, 2, false, Request::kCritical), alloc(5, type, 0, false, Request::kCritical);
     for (std::size_t n = 1; n <= kBlock; ++n)
-      for (const std::size_t count : {2, 5})
+      for (const std::size_t count : {2U, 5U})
         attempt("alloc_batch", {n, type, count}, [&] {
           Run runs[5];
           const std::size_t got = zone_.alloc_batch(n, static_cast<Type>(type), count, runs);
@@ -140,7 +140,7 @@ void Enumeration::try_frees() {
 
 void Enumeration::try_extensions() {
   for (std::size_t first = 0; first < naive_.pages.size(); ++first)
-    for (const std::size_t old : {1, 2}) {
+    for (const std::size_t old : {1U, 2U}) {
       if (!entered_) enter(state_);
       if (!used(first) || first + old > naive_.pages.size() || !used(first + old - 1)) continue;
       for (std::size_t more = 1; first + old + more <= naive_.pages.size() + 1; ++more)
