@@ -8,6 +8,7 @@ namespace bm::pages {
 namespace {
 
 constexpr unsigned kWordOrder = 6;  // 64 pages per word
+constexpr unsigned kLevelsInWord = kPageblockOrder < kWordOrder ? kPageblockOrder : kWordOrder;
 
 // Positions that are multiples of 2^k.
 constexpr std::array<std::uint64_t, kWordOrder + 1> kAligned = {
@@ -52,10 +53,10 @@ int PageBitmap::largest_order() const {
   std::uint64_t any = 0;
   for (const std::uint64_t x : w) any |= x;
   if (any == 0) return -1;
-  for (unsigned k = 0; k < kWordOrder; ++k)
+  for (unsigned k = 0; k < kLevelsInWord; ++k)
     if (!next_level(w, k)) return static_cast<int>(k);
   std::uint64_t m = word_level(w);
-  for (unsigned k = kWordOrder; k < kPageblockOrder; ++k) {
+  for (unsigned k = kLevelsInWord; k < kPageblockOrder; ++k) {
     m = next_word_level(m, k);
     if (m == 0) return static_cast<int>(k);
   }
@@ -65,8 +66,8 @@ int PageBitmap::largest_order() const {
 std::size_t PageBitmap::best_fit(unsigned order) const {
   Words w = word;
   unsigned k = 0;
-  for (; k < order && k < kWordOrder; ++k) next_level(w, k);
-  for (; k < kWordOrder; ++k) {
+  for (; k < order && k < kLevelsInWord; ++k) next_level(w, k);
+  for (; k < kLevelsInWord; ++k) {
     Words parents = w;
     next_level(parents, k);
     for (std::size_t i = 0; i < w.size(); ++i) {
@@ -88,7 +89,7 @@ std::size_t PageBitmap::best_fit(unsigned order) const {
 
 void PageBitmap::count_blocks(std::size_t* counts) const {
   Words w = word;
-  for (unsigned k = 0; k < kWordOrder; ++k) {
+  for (unsigned k = 0; k < kLevelsInWord; ++k) {
     Words parents = w;
     next_level(parents, k);
     for (std::size_t i = 0; i < w.size(); ++i)
@@ -96,7 +97,7 @@ void PageBitmap::count_blocks(std::size_t* counts) const {
     w = parents;
   }
   std::uint64_t m = word_level(w);
-  for (unsigned k = kWordOrder; k < kPageblockOrder; ++k) {
+  for (unsigned k = kLevelsInWord; k < kPageblockOrder; ++k) {
     const std::uint64_t parents = next_word_level(m, k);
     counts[k] += std::size_t(popcount(without_parents(m, parents, 1U << (k - kWordOrder))));
     m = parents;

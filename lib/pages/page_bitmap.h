@@ -14,7 +14,9 @@
 namespace bm::pages {
 
 struct alignas(kCacheLine) PageBitmap {
-  static constexpr std::size_t kWords = kPagesPerBlock / 64;
+  static constexpr std::size_t kWords = (kPagesPerBlock + 63) / 64;
+  // The bits of a word that stand for pages.
+  static constexpr std::uint64_t kWordPages = bit_span(0, kPagesPerBlock < 64 ? kPagesPerBlock : 64);
   std::array<std::uint64_t, kWords> word{};
 
   // The four below take a range inside the block: first + n <= kPagesPerBlock, n >= 1.

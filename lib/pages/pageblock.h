@@ -34,6 +34,6 @@ struct Pageblock {
   bool hidden() const { return isolated || migratetype == Migratetype::kIsolate; }
   Migratetype reported_type() const { return hidden() ? Migratetype::kIsolate : migratetype; }
 };
-static_assert(sizeof(Pageblock) == 35 * kCacheLine);
+static_assert(sizeof(Pageblock) == 3 * kCacheLine + align_up(sizeof(Pageblock::slab_index), kCacheLine));
 
 }  // namespace bm::pages

@@ -286,7 +286,8 @@ bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
   Pfn at = from;
   for (std::size_t left = more; left != 0;) {
     const std::size_t here = std::min(left, kPagesPerBlock - at.offset());
-    if (map_->block(at.block()).whole_free()) retype(at.block(), type);
+    // A run that grows out of a pageblock set apart, isolated or lent, leaves its neighbour what it is.
+    if (is_pcp_type(type) && map_->block(at.block()).whole_free()) retype(at.block(), type);
     take_in_block(at.block(), at.offset(), here, zeroed);
     at = at + here;
     left -= here;

@@ -30,6 +30,7 @@ void Zone::recover() {
   isolated_ = 0;
   turnover_ = 0;
   has_reserve_ = false;
+  reserve_backed_ = 0;
   for_each_opened([this](BlockIndex b, Pageblock& d) {
     d.isolated = false;
     if (d.migratetype == Migratetype::kHighAtomic) {
@@ -88,7 +89,7 @@ int Zone::validate(int fd) {
       backed_sum += std::size_t(popcount(d.free.word[i] & d.dirty.word[i]));
       for (std::uint64_t w = d.free.word[i]; w != 0; w &= w - 1)
         entries += map_->entry(first_pfn(b) + (i * 64 + lowest_bit(w))) != 0 ? 1 : 0;
-      check((~d.free.word[i] & ~d.dirty.word[i]) == 0, "PB-3", b);
+      check((~d.free.word[i] & ~d.dirty.word[i] & PageBitmap::kWordPages) == 0, "PB-3", b);
     }
     check(entries == 0, "MM-1", b);
     free_sum += d.free_pages;

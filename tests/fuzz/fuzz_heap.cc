@@ -1,13 +1,10 @@
 // fuzz_heap.cc: bytes are a sequence of heap operations; contents, counts and invariants must hold after any of them.
-// With clang and -Dfuzz=true a libFuzzer target. Otherwise a program that replays the files it is given, or, given
-// "random N [seed]", N inputs made by chance.
+// With clang and -Dfuzz=true a libFuzzer target; otherwise see fuzz_main.h.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
 #include <thread>
 #include <vector>
 
+#include "support/fuzz_main.h"
 #include "tests/heap/check_heap.h"
 
 using namespace bm;
@@ -15,32 +12,14 @@ using namespace bm::test;
 
 namespace {
 
-#define BM_FUZZ_REQUIRE(condition)                                                       \
-  do {                                                                                   \
-    if (!(condition)) {                                                                  \
-      std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                      \
-    }                                                                                    \
-  } while (false)
-
-class Input {
+class HeapInput : public Input {
  public:
-  Input(const std::uint8_t* data, std::size_t size) : at_(data), left_(size) {}
-  bool empty() const { return left_ == 0; }
-  std::uint8_t byte() {
-    if (left_ == 0) return 0;
-    --left_;
-    return *at_++;
-  }
+  using Input::Input;
   // Two bytes: a power of two and where between it and the next; up to 8 MiB.
   std::size_t size() {
     const unsigned shift = byte() % 23;
     return (std::size_t{1} << shift) + ((std::size_t{byte()} << shift) >> 8);
   }
-
- private:
-  const std::uint8_t* at_;
-  std::size_t left_;
 };
 
 struct Block {
@@ -51,7 +30,7 @@ struct Block {
 
 class Run {
  public:
-  void operate(Input& in) {
+  void operate(HeapInput& in) {
     const std::uint8_t op = in.byte();
     Block& b = blocks_[in.byte() % std::size(blocks_)];
     switch (op % 10) {
@@ -125,7 +104,7 @@ class Run {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input in(data, size);
+  HeapInput in(data, size);
   Run run;
   for (int k = 1; !in.empty(); ++k) {
     run.operate(in);
@@ -134,35 +113,3 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   run.end();
   return 0;
 }
-
-#ifndef BM_LIBFUZZER
-namespace {
-
-int replay(const char* path) {
-  FILE* const f = std::fopen(path, "rb");
-  if (f == nullptr) return std::perror(path), 1;
-  std::vector<std::uint8_t> data;
-  for (int c; (c = std::fgetc(f)) != EOF;) data.push_back(static_cast<std::uint8_t>(c));
-  std::fclose(f);
-  LLVMFuzzerTestOneInput(data.data(), data.size());
-  return 0;
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc >= 3 && std::string(argv[1]) == "random") {
-    Random random(argc > 3 ? std::strtoull(argv[3], nullptr, 0) : 0);
-    for (long n = std::atol(argv[2]); n > 0; --n) {
-      std::vector<std::uint8_t> data(random.between(1, 3000));
-      for (auto& byte : data) byte = static_cast<std::uint8_t>(random.bits());
-      LLVMFuzzerTestOneInput(data.data(), data.size());
-    }
-    return 0;
-  }
-  if (argc < 2) return std::fprintf(stderr, "usage: %s FILE... | random N [seed]\n", argv[0]), 2;
-  int failed = 0;
-  for (int i = 1; i < argc; ++i) failed |= replay(argv[i]);
-  return failed;
-}
-#endif

@@ -73,6 +73,57 @@ TEST_CASE("the frontier moves up block by block; commits run ahead of it", "[add
   CHECK(of_section <= 8);
 }
 
+TEST_CASE("commits are 16 pageblocks ahead, then half as much again, a gibibyte at most", "[address_space]") {
+  Fixture f(space_of(2500, 2500));
+  std::vector<std::size_t> committed = {0};
+  for (BlockIndex got; f.space.opened_blocks() < 2500;) {
+    REQUIRE(f.space.open(1, got));
+    if (f.space.committed_blocks() != committed.back()) committed.push_back(f.space.committed_blocks());
+  }
+  CHECK(committed == std::vector<std::size_t>{0, 16, 32, 48, 72, 108, 162, 243, 364, 546, 819, 1228, 1740, 2252, 2500});
+  f.check_invariants();
+}
+
+TEST_CASE("metadata: the heads of both arrays come with one call, the rest as it is needed", "[address_space]") {
+  Fixture f(space_of(100));
+  BlockIndex got;
+  REQUIRE(f.space.open(1, got));
+  CHECK(f.vm.count(VmOp::kCommit) == 2);  // and the pageblocks
+  REQUIRE(f.space.open(63, got));
+  const std::size_t before = f.vm.count(VmOp::kCommit);
+  REQUIRE(f.space.open(36, got));
+  CHECK(f.vm.count(VmOp::kCommit) > before);
+  f.check_invariants();
+}
+
+TEST_CASE("metadata of more pageblocks than the heads are for", "[address_space]") {
+  Fixture f(space_of(100));
+  BlockIndex got;
+  REQUIRE(f.space.open(100, got));
+  f.check_invariants();
+}
+
+TEST_CASE("metadata whose heads are refused together is had one at a time", "[address_space]") {
+  Fixture f(space_of(32));
+  bool refused = false;
+  f.vm.refuse = [&](const VmCall& c) { return c.op == VmOp::kCommit && !std::exchange(refused, true); };
+  BlockIndex got;
+  REQUIRE(f.space.open(1, got));
+  CHECK(refused);
+  f.check_invariants();
+}
+
+TEST_CASE("a quarter of what limits leave is a section, and a section is at least a pageblock", "[address_space]") {
+  for (const auto& [left, blocks] : {std::pair{16U, 4U}, {40U, 10U}, {1000U, 32U}, {3U, 1U}}) {
+    AddressSpaceConfig config = space_of(32, 64);
+    config.space_left = left * kPageblockSize;
+    Fixture f(config);
+    REQUIRE(f.ready);
+    CHECK(f.space.reserved_blocks() == blocks);
+    CHECK(AddressSpace::capacity_blocks(config) == std::min(left, 64U) + MemMap::kMaxSections);
+  }
+}
+
 TEST_CASE("open_at works at a frontier only", "[address_space]") {
   Fixture f(space_of(8));
   BlockIndex got;
@@ -114,6 +165,8 @@ TEST_CASE("capacity and the number of sections are bounds", "[address_space]") {
   CHECK(opened >= 64);
   CHECK(opened <= AddressSpace::capacity_blocks(space_of(8, 64)));
   CHECK(opened == by_capacity.space.opened_blocks());
+  const Section& last = by_capacity.map.section(by_capacity.map.section_count() - 1);
+  CHECK(last.first.value + last.blocks == AddressSpace::capacity_blocks(space_of(8, 64)));  // to the last descriptor
   CHECK_FALSE(by_capacity.space.open(SIZE_MAX >> kPageblockShift, got));
   by_capacity.check_invariants();
 }
@@ -124,6 +177,8 @@ TEST_CASE("64 sections at most", "[address_space]") {
   std::size_t opened = 0;
   while (f.space.open(1, got)) ++opened;
   CHECK(opened == MemMap::kMaxSections);
+  CHECK(f.map.section_count() == MemMap::kMaxSections);
+  CHECK(f.map.section(MemMap::kMaxSections - 1).first == BlockIndex{2 * MemMap::kMaxSections - 2});
   f.check_invariants();
 }
 
@@ -177,6 +232,7 @@ TEST_CASE("a refused commit opens nothing, and no section is added for it", "[ad
   REQUIRE(f.space.open(committed - 1, got));  // what is committed already needs no one
   CHECK_FALSE(f.space.open(1, got));
   CHECK_FALSE(f.space.open_at({static_cast<std::uint32_t>(committed)}, 1));
+  CHECK_FALSE(f.space.open(64 - committed, got));  // to the very end of the section
   CHECK(f.space.opened_blocks() == committed);
   CHECK(f.map.section_count() == 1);
   f.vm.refuse = nullptr;

@@ -174,6 +174,29 @@ TEST_CASE("a run does not grow into a contiguous range", "[zone_isolate]") {
   CHECK_FALSE(z.zone.extend(first_pfn({first.value - 1}), kBlock, kBlock + 1));
 }
 
+TEST_CASE("a run that grows out of a pageblock set apart does not make its neighbour so", "[zone_isolate]") {
+  NoMoreSections vm;
+  Fixture z(8);
+  const Run run = z.alloc(kBlock);
+  z.free(z.alloc(kBlock));
+  REQUIRE(z.zone.isolate({0}, 1));
+  CHECK(z.zone.extend(run.first, kBlock, kBlock + 1));
+  CHECK(z.type({1}) == kMovable);
+  z.zone.free(run.first + kBlock, 1);
+  z.zone.unisolate({0}, 1);
+
+  BlockIndex first;
+  REQUIRE(z.zone.make_cma(2, first));
+  Run behind = z.alloc(kBlock, kUnmovable);
+  while (behind.first.block() != first + 2) behind = z.alloc(kBlock, kUnmovable);
+  z.free(behind);
+  z.lent(kBlock);
+  const Run lent = z.lent(kBlock);
+  REQUIRE(lent.first.block() == first + 1);
+  CHECK(z.zone.extend(lent.first, kBlock, kBlock + 1));
+  CHECK(z.type(first + 2) == kUnmovable);
+}
+
 TEST_CASE("no room: a range that is refused changes nothing", "[zone_isolate]") {
   NoMoreSections vm;
   Fixture z(4);

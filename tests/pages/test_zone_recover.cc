@@ -8,9 +8,18 @@
 #include <unistd.h>
 
 #include "support/child.h"
+#include "support/private_member.h"
 #include "support/random.h"
 #include "support/single_step.h"
 #include "support/zone_fixture.h"
+
+namespace bm::test {
+struct IntentInRecover {
+  using Owner = pages::Zone;
+  friend void* member(IntentInRecover, pages::Zone&);
+};
+template struct PrivateMember<IntentInRecover, &pages::Zone::intent_>;
+}  // namespace bm::test
 
 namespace bm::pages {
 namespace {
@@ -26,6 +35,12 @@ bool complain(const char* what, std::size_t n) {
   std::fprintf(stderr, "%s: %zu\n", what, n);
   return false;
 }
+
+// As Zone::Intent.
+struct IntentWords {
+  Pfn first;
+  std::size_t pages;
+};
 
 // Runs that the interrupted call had not yet taken back or had just given out: lost in whole or not at all.
 struct Lost {
@@ -219,6 +234,24 @@ TEST_CASE("forked at random times while another thread allocates and frees", "[z
   INFO(text);
   CHECK(failures == 0);
   CHECK(z.zone.validate(2) == 0);
+}
+
+TEST_CASE("a run in transition is free after recover, over pageblocks too, and dirty", "[zone_recover]") {
+  Fixture z;
+  const Run before = z.alloc(10), run = z.alloc(2 * kBlock + 5), behind = z.alloc(kBlock);
+  auto& intent = *static_cast<IntentWords*>(member(IntentInRecover{}, z.zone));
+  intent = {run.first, run.pages};
+  z.block(run.first.block().value).isolated = true;  // by a purge that is no more
+  z.zone.recover();
+  CHECK(intent.pages == 0);
+  CHECK(z.zone.validate(2) == 0);
+  CHECK(z.zone.changes() % 2 == 0);
+  const auto c = z.zone.counters();
+  CHECK(c.opened_pages - c.free_pages == before.pages + behind.pages);
+  CHECK(c.backed_free_pages == run.pages);
+  const Run again = z.alloc(2 * kBlock + 5);
+  CHECK(again.first == run.first);
+  CHECK_FALSE(again.zeroed);
 }
 
 TEST_CASE("recover in a zone at rest changes nothing", "[zone_recover]") {

@@ -26,6 +26,16 @@ struct UsedOf {
   friend void* member(UsedOf, pages::Zone&);
 };
 template struct PrivateMember<UsedOf, &pages::Zone::used_>;
+struct ReserveBackedOf {
+  using Owner = pages::Zone;
+  friend void* member(ReserveBackedOf, pages::Zone&);
+};
+template struct PrivateMember<ReserveBackedOf, &pages::Zone::reserve_backed_>;
+struct ChangesOf {
+  using Owner = pages::Zone;
+  friend void* member(ChangesOf, pages::Zone&);
+};
+template struct PrivateMember<ChangesOf, &pages::Zone::changes_>;
 struct TopOf {
   using Owner = pages::FreeArea;
   friend void* member(TopOf, pages::FreeArea&);
@@ -181,6 +191,39 @@ TEST_CASE("ZN-5: the number of pages handed out", "[zone_validate]") {
   CHECK(z.broken() == Names{"ZN-5"});
 }
 
+TEST_CASE("ZN-6: one reserve, and its backed pages are its first", "[zone_validate]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.keeps_reserve = true;
+  while (z.zone.counters().reserved_highatomic == 0) z.alloc(kBlock);
+  std::uint32_t b = 0;
+  while (z.block(b).migratetype != Migratetype::kHighAtomic) ++b;
+  REQUIRE(z.broken().empty());
+  Pageblock& d = z.block(b);
+  d.dirty.clear(15, 1);
+  CHECK(z.broken() == Names{"ZN-2", "ZN-6"});
+  d.dirty.set(100, 1);  // as many, elsewhere
+  CHECK(z.broken() == Names{"ZN-6"});
+  d.dirty.set(15, 1);
+  CHECK(z.broken() == Names{"ZN-2", "ZN-6"});
+  d.dirty.clear(100, 1);
+  auto& backed = *static_cast<std::size_t*>(member(ReserveBackedOf{}, z.zone));
+  ++backed;
+  CHECK(z.broken() == Names{"ZN-6"});
+  --backed;
+  const Migratetype was = std::exchange(z.block(1).migratetype, Migratetype::kHighAtomic);  // a full one: in no set
+  CHECK(z.broken() == Names{"ZN-6"});
+  z.block(1).migratetype = was;
+  CHECK(z.broken().empty());
+}
+
+TEST_CASE("ZN-7: a number of changes that is odd at rest", "[zone_validate]") {
+  FakeVm vm;
+  Fixture z;
+  ++*static_cast<std::atomic<std::uint32_t>*>(member(ChangesOf{}, z.zone));
+  CHECK(z.broken() == Names{"ZN-7"});
+}
+
 TEST_CASE("AS-1: opened, committed, reserved", "[zone_validate]") {
   FakeVm vm;
   Fixture z;
@@ -192,6 +235,20 @@ TEST_CASE("AS-1: opened, committed, reserved", "[zone_validate]") {
   CHECK(z.broken() == Names{"AS-1"});
   s = was;
   CHECK(z.broken().empty());
+}
+
+TEST_CASE("a broken clause is one line, with its number and the pageblock", "[zone_validate]") {
+  FakeVm vm;
+  Fixture z;
+  z.block(2).free_pages = 7;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  CHECK(z.zone.validate(ends[1]) > 0);
+  close(ends[1]);
+  char text[256] = {};
+  CHECK(read(ends[0], text, sizeof text - 1) > 0);
+  close(ends[0]);
+  CHECK(std::string(text).substr(0, 51) == "buddymalloc: invariant PB-1 broken, pageblock 2\nbud");
 }
 
 TEST_CASE("all broken clauses are reported, and none is repaired", "[zone_validate]") {

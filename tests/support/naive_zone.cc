@@ -1,0 +1,316 @@
+// naive_zone.cc: see naive_zone.h. Compiled with the pageblock order of each suite.  layer: tests
+#include "support/naive_zone.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+
+namespace bm::test {
+
+template <class F>
+bool NaiveZone::all(std::size_t first, std::size_t n, F f) const {
+  return std::all_of(pages.begin() + std::ptrdiff_t(first), pages.begin() + std::ptrdiff_t(first + n), f);
+}
+bool NaiveZone::all_free(std::size_t first, std::size_t n) const {
+  return all(first, n, [](Page p) { return p != Page::kUsed; });
+}
+
+std::size_t NaiveZone::opened() const {
+  return std::size_t(std::count_if(blocks.begin(), blocks.end(), [](const Block& b) { return b.opened; }));
+}
+std::size_t NaiveZone::free_pages() const {
+  std::size_t n = 0;
+  for (const Block& b : blocks) n += b.opened ? b.free : 0;
+  return n;
+}
+std::size_t NaiveZone::backed_free() const {  // what is not opened is clean
+  return std::size_t(std::count(pages.begin(), pages.end(), Page::kDirty));
+}
+
+void NaiveZone::update(std::size_t block) {
+  Block& d = blocks[block];
+  const std::size_t first = block * kPages;
+  d.free = 0;
+  for (std::size_t i = first; i < first + kPages; ++i) d.free += is_free(i) ? 1 : 0;
+  for (d.largest = kPageblockOrder; d.largest >= 0; --d.largest) {
+    const std::size_t size = std::size_t{1} << d.largest;
+    if (d.free < size) continue;
+    std::size_t at = 0;
+    while (at < kPages && !all_free(first + at, size)) at += size;
+    if (at < kPages) break;
+  }
+}
+
+NaiveZone::Run NaiveZone::mark(std::size_t first, std::size_t n, Page as) {
+  const bool zeroed = all(first, n, [](Page p) { return p == Page::kClean; });
+  std::fill_n(pages.begin() + std::ptrdiff_t(first), n, as);
+  for (std::size_t b = first / kPages; b * kPages < first + n; ++b) update(b);
+  return {first, zeroed};
+}
+
+std::size_t NaiveZone::count_blocks(std::size_t block, unsigned order) const {
+  std::size_t n = 0;
+  const std::size_t size = std::size_t{1} << order;
+  for (std::size_t at = block * kPages; at < (block + 1) * kPages; at += size)
+    n += all_free(at, size) && (order == kPageblockOrder || !all_free(at & ~(2 * size - 1), 2 * size)) ? 1 : 0;
+  return n;
+}
+
+void NaiveZone::open_in(Section& s, std::size_t count, Type type) {
+  for (; count != 0; --count) {
+    const std::size_t b = s.first + s.opened++;
+    blocks[b].type = type;
+    blocks[b].opened = true;
+    update(b);
+  }
+}
+
+std::optional<std::size_t> NaiveZone::open(std::size_t count, Type type) {
+  for (Section& s : sections) {
+    const std::size_t first = s.first + s.opened;
+    if (!os_opens || s.blocks - s.opened < count) continue;
+    open_in(s, count, type);
+    return first;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> NaiveZone::reserve() const {
+  for (std::size_t b = 0; b < blocks.size(); ++b)
+    if (blocks[b].type == Type::kHighAtomic) return b;
+  return std::nullopt;
+}
+
+// Its backed pages are those that are not clean.
+std::size_t NaiveZone::reserved() const {
+  const auto b = reserve();
+  if (!b) return 0;
+  const auto first = pages.begin() + std::ptrdiff_t(*b * kPages);
+  return kPages - std::size_t(std::count(first, first + kPages, Page::kClean));
+}
+
+void NaiveZone::fill_reserve() {
+  if (!keeps_reserve) return;
+  auto b = reserve();
+  if (!b && (opened() < 2 || !(b = open(1, Type::kHighAtomic)))) return;
+  const std::size_t used = opened() * kPages - free_pages();
+  const std::size_t wanted = std::clamp(used / 100, kReserveLeast, kReserveMost);
+  if (!os_populates) return;
+  for (std::size_t i = reserved(); i < wanted; ++i) pages[*b * kPages + i] = Page::kDirty;
+}
+
+std::optional<std::size_t> NaiveZone::lowest(Type type, int largest) const {
+  for (std::size_t b = 0; b < blocks.size(); ++b)
+    if (blocks[b].opened && blocks[b].type == type && blocks[b].largest == largest) return b;
+  return std::nullopt;
+}
+
+std::optional<std::size_t> NaiveZone::smallest(Type type, unsigned order) const {
+  for (int o = static_cast<int>(order); o <= static_cast<int>(kPageblockOrder); ++o)
+    if (const auto b = lowest(type, o)) return b;
+  return std::nullopt;
+}
+
+std::optional<std::size_t> NaiveZone::find_block(unsigned order, Type type, Request request) {
+  if (const auto b = smallest(type, order)) return b;
+  if (request == Request::kRelocatable)
+    if (const auto b = smallest(Type::kCma, order)) return b;
+  for (std::size_t b = 0; b < blocks.size(); ++b)
+    if (pcp_whole(b)) {
+      blocks[b].type = type;
+      return b;
+    }
+  if (const auto b = open(1, type)) {
+    fill_reserve();
+    return b;
+  }
+  for (const Type from : pages::kFallbacks[pages::index(type)]) {
+    std::optional<std::size_t> b;
+    for (int o = kPageblockOrder; o >= static_cast<int>(order) && !b; --o) b = lowest(from, o);
+    if (!b) continue;
+    if ((order >= kPageblockOrder / 2 || type != Type::kMovable) && blocks[*b].free >= kPages / 2) {
+      blocks[*b].type = type;
+      ++mixing.claimed[pages::index(from)][pages::index(type)];
+      return b;
+    }
+    ++mixing.stolen[pages::index(from)][pages::index(type)];
+    return smallest(from, order);
+  }
+  return std::nullopt;
+}
+
+// The smallest sufficient block of usable pages in a pageblock, then the lowest.
+template <class F>
+std::optional<std::size_t> NaiveZone::best_fit(std::size_t block, unsigned order, F usable) const {
+  for (unsigned o = order; o <= kPageblockOrder; ++o) {
+    const std::size_t size = std::size_t{1} << o;
+    for (std::size_t at = block * kPages; at < (block + 1) * kPages; at += size)
+      if (all(at, size, usable) && (o == kPageblockOrder || !all(at & ~(2 * size - 1), 2 * size, usable))) return at;
+  }
+  return std::nullopt;
+}
+
+NaiveZone::Run NaiveZone::place(std::size_t block, unsigned order, std::size_t n) {
+  return mark(*best_fit(block, order, [](Page p) { return p != Page::kUsed; }), n, Page::kUsed);
+}
+
+std::optional<NaiveZone::Run> NaiveZone::from_reserve(std::size_t n, unsigned order, Request request) {
+  const auto b = reserve();
+  if (!b || order > kPageblockOrder) return std::nullopt;
+  const auto first = pages.begin() + std::ptrdiff_t(*b * kPages);
+  const auto left = std::size_t(std::count(first, first + kPages, Page::kDirty));
+  if (left < n + (request == Request::kCritical ? 0 : kReserveLeast)) return std::nullopt;
+  const auto at = best_fit(*b, order, [](Page p) { return p == Page::kDirty; });
+  if (!at) return std::nullopt;
+  return mark(*at, n, Page::kUsed);
+}
+
+// Whole-free pageblocks: the lowest run, else the free end of what is opened in a section and fresh ones behind it.
+std::optional<std::size_t> NaiveZone::find_run(std::size_t count) {
+  std::size_t n = 0;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    n = pcp_whole(b) ? n + 1 : 0;
+    if (n == count) return b + 1 - count;
+  }
+  for (Section& s : sections) {
+    std::size_t behind = 0;
+    while (behind < s.opened && pcp_whole(s.first + s.opened - behind - 1)) ++behind;
+    if (!os_opens || behind == 0 || count - behind > s.blocks - s.opened) continue;
+    const std::size_t first = s.first + s.opened - behind;
+    open_in(s, count - behind, Type::kMovable);
+    return first;
+  }
+  return open(count, Type::kMovable);
+}
+
+std::size_t NaiveZone::aligned(std::size_t block, std::size_t blocks_alignment) const {
+  for (const Section& s : sections)
+    if (block >= s.first && block < s.first + s.blocks)
+      while ((s.base + block - s.first) % blocks_alignment != 0) ++block;
+  return block;
+}
+
+std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigned align_order, bool growing,
+                                               Request request) {
+  const unsigned order = std::max(ceil_order(n), align_order);
+  if (order > kPageblockOrder || growing) {
+    const std::size_t count = (n + kPages - 1) / kPages;
+    const std::size_t align = align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
+    auto first = find_run((growing ? 2 * count : count) + align - 1);
+    if (!first && growing) first = find_run(count + align - 1);
+    if (first) {
+      const std::size_t b = aligned(*first, align);
+      for (std::size_t k = b; k < b + count; ++k) blocks[k].type = type;
+      return mark(b * kPages, n, Page::kUsed);
+    }
+    if (order > kPageblockOrder) return std::nullopt;
+  }
+  const auto b = find_block(order, type, request);
+  if (!b) return from_reserve(n, order, request);
+  return place(*b, order, n);
+}
+
+std::vector<NaiveZone::Run> NaiveZone::alloc_batch(std::size_t n, Type type, std::size_t count) {
+  const unsigned order = ceil_order(n);
+  std::vector<Run> got;
+  while (got.size() < count) {
+    const auto b = find_block(order, type, Request::kNormal);
+    if (!b) {
+      if (got.empty())
+        if (const auto run = from_reserve(n, order, Request::kNormal)) got.push_back(*run);
+      break;
+    }
+    while (got.size() < count && blocks[*b].largest >= static_cast<int>(order)) got.push_back(place(*b, order, n));
+  }
+  return got;
+}
+
+bool NaiveZone::extend(std::size_t first, std::size_t old_pages, std::size_t new_pages) {
+  const std::size_t from = first + old_pages, end = first + new_pages;
+  Section* s = sections.data();
+  while (first / kPages >= s->first + s->blocks) ++s;
+  const std::size_t upto = (end + kPages - 1) / kPages;  // pageblock
+  if (upto > s->first + s->blocks) return false;
+  for (std::size_t p = from; p < end && p / kPages < s->first + s->opened; ++p)
+    if (!is_free(p) || !is_pcp_type(blocks[p / kPages].type)) return false;
+  if (upto > s->first + s->opened) {
+    if (!os_opens) return false;
+    open_in(*s, upto - (s->first + s->opened), Type::kMovable);
+  }
+  const Type type = blocks[first / kPages].type;
+  for (std::size_t b = from / kPages; b < upto; ++b)
+    if (is_pcp_type(type) && whole(b)) blocks[b].type = type;
+  mark(from, end - from, Page::kUsed);
+  return true;
+}
+
+bool NaiveZone::isolate(std::size_t first, std::size_t count) {
+  for (std::size_t b = first; b < first + count; ++b)
+    if (b >= blocks.size() || !blocks[b].opened || blocks[b].type == Type::kIsolate ||
+        blocks[b].type == Type::kHighAtomic)
+      return false;
+  for (std::size_t b = first; b < first + count; ++b) blocks[b].before = std::exchange(blocks[b].type, Type::kIsolate);
+  return true;
+}
+
+void NaiveZone::unisolate(std::size_t first, std::size_t count) {
+  for (std::size_t b = first; b < first + count; ++b)
+    if (blocks[b].type == Type::kIsolate) blocks[b].type = blocks[b].before;
+}
+
+std::optional<std::size_t> NaiveZone::make_cma(std::size_t count) {
+  if (count == 0) return std::nullopt;
+  const auto wide = find_run(count + 1);
+  if (!wide) return std::nullopt;
+  const std::size_t first = aligned(*wide, 2);
+  for (std::size_t b = first; b < first + count; ++b) blocks[b].type = Type::kCma;
+  return first;
+}
+
+bool NaiveZone::release_cma(std::size_t first, std::size_t count) {
+  for (std::size_t b = first; b < first + count; ++b)
+    if (blocks[b].type != Type::kCma || !whole(b)) return false;
+  for (std::size_t b = first; b < first + count; ++b) blocks[b].type = Type::kMovable;
+  return true;
+}
+
+std::optional<NaiveZone::Run> NaiveZone::take(std::size_t first, std::size_t n) {
+  for (std::size_t p = first; p < first + n; ++p)
+    if ((blocks[p / kPages].type != Type::kCma && blocks[p / kPages].type != Type::kIsolate) || !is_free(p))
+      return std::nullopt;
+  return mark(first, n, Page::kUsed);
+}
+
+bool NaiveZone::purgeable(std::size_t b) const {
+  if (b >= blocks.size() || !whole(b) || blocks[b].type == Type::kIsolate || blocks[b].type == Type::kHighAtomic)
+    return false;
+  return !all(b * kPages, kPages, [](Page p) { return p == Page::kClean; });
+}
+
+// The highest pageblocks first, up to 32 adjacent ones at a time.
+std::size_t NaiveZone::purge(std::size_t keep_pages, bool holes) {
+  const std::size_t before = backed_free();
+  const auto clean = [this](std::size_t page) {
+    if (pages[page] == Page::kDirty) pages[page] = Page::kClean;
+  };
+  if (!os_purges) return 0;
+  for (std::size_t b = blocks.size(); b-- != 0;)
+    if (backed_free() > keep_pages && purgeable(b)) {
+      for (std::size_t n = 0; n < 32 && purgeable(b - n); ++n)
+        for (std::size_t i = 0; i < kPages; ++i) clean((b - n) * kPages + i);
+    }
+  if (holes && backed_free() > keep_pages)
+    for (std::size_t p = 0; p < pages.size(); ++p) {
+      const Type type = blocks[p / kPages].type;
+      if (p / kPages < small_blocks && type != Type::kIsolate && type != Type::kHighAtomic) clean(p);
+    }
+  return before - backed_free();
+}
+
+void NaiveZone::purge_whole() {
+  if (!os_purges) return;
+  for (std::size_t b = 0; b < blocks.size(); ++b)
+    if (purgeable(b)) std::fill_n(pages.begin() + std::ptrdiff_t(b * kPages), kPages, Page::kClean);
+}
+
+}  // namespace bm::test
