@@ -22,7 +22,7 @@ void Zone::recover() {
   }
   intent_.done();
   for (unsigned i = 0; i < map_->section_count(); ++i)
-    if (const Section& s = map_->section(i); s.zone == number_) area_->clear_words(s.first, s.opened);
+    if (const Section& s = map_->section(i); s.zone == number_) area_->clear_words(s.first, s.committed);
   area_->clear_summaries();
   free_pages_ = 0;
   backed_free_ = 0;

@@ -123,6 +123,7 @@ void Enumeration::enter(State state) {
   }
   for (unsigned i = 0; i < map_.section_count(); ++i)
     map_.section(i).opened = map_.section(i).committed = static_cast<std::uint32_t>(naive_.sections[i].opened);
+  area_.clear_words({0}, slots_.back() + 1);  // recover() looks at what is committed: no real frontier goes back
   zone_.recover();
   naive_.mixing = zone_.counters().mixing;
 }
