@@ -151,7 +151,7 @@ bool collapse(void* start, std::size_t bytes) {
 }
 
 std::size_t resident(void* start, std::size_t bytes) {
-  unsigned char pages[kPagesPerBlock];
+  unsigned char pages[kPagesPerBlock] = {};
   if (bytes > kPageblockSize || system_call(SYS_mincore, start, bytes, pages) != 0) return 0;
   std::size_t n = 0;
   for (std::size_t i = 0; i < bytes / granule(); ++i) n += pages[i] & 1U;
