@@ -24,7 +24,7 @@ using heap::process;
 enum class Child {
   kOfAnotherThread,  // the compacting thread is gone
   kInHandler,        // the compacting thread's signal handler works in the child, and never returns
-  kAfterReturn,      // ... or pins, and returns: the compaction goes on
+  kAfterReturn,      // ... or pins, writes and returns: the compaction goes on
 };
 
 std::size_t pages_before;
@@ -126,7 +126,11 @@ void fork_everywhere(Child kind) {
                 if (kind != Child::kAfterReturn) _exit(childs_work(blocks, kind) ? 0 : 1);
                 process.settle_fork();
                 bool ok = true;
-                for (const Block& b : blocks.live) ok &= intact(b);
+                for (Block& b : blocks.live) {  // which the compaction must not undo
+                  ok &= intact(b);
+                  paint(heap::movable_pin(b.handle), heap::movable_size(b.handle), ++b.seed);
+                  heap::movable_unpin(b.handle);
+                }
                 if (!ok) _exit(1);
                 returned = true;
                 stop_stepping();
