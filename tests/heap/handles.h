@@ -67,22 +67,37 @@ struct Blocks {
   std::vector<Block> live;
 };
 
+inline pages::Zone& zone_of(BlockIndex b) { return heap::process.nodes.zone_of(first_pfn(b)); }
+// Where this thread's blocks come from.
+inline pages::Zone& own_zone() {
+  const heap::ThreadHeap* const h = heap::current_heap();
+  return h == nullptr ? heap::process.zone : heap::process.nodes.normal_zone(heap::process.local(*h).node);
+}
+// All zones together.
+inline pages::Zone::Counters zone_counters() {
+  pages::Zone::Counters sum;
+  heap::process.nodes.for_each_zone([&](pages::Zone& z) { sum += z.counters(); });
+  return sum;
+}
 inline std::size_t used_pages() {
-  const auto c = heap::process.zone.counters();
+  const auto c = zone_counters();
   return c.opened_pages - c.free_pages;
+}
+template <class F>
+std::size_t count_pageblocks(F counts) {
+  std::size_t n = 0;
+  for (unsigned i = 0; i < heap::process.map.section_count(); ++i) {
+    const pages::Section& s = heap::process.map.section(i);
+    for (std::uint32_t k = 0; k < s.opened; ++k) n += counts(heap::process.map.block(s.first + k)) ? 1U : 0U;
+  }
+  return n;
 }
 // Opened pageblocks with something in use.
 inline std::size_t used_pageblocks() {
-  std::size_t n = 0;
-  const pages::Section& s = heap::process.map.section(0);
-  for (std::uint32_t k = 0; k < s.opened; ++k) n += heap::process.map.block(s.first + k).whole_free() ? 0 : 1;
-  return n;
+  return count_pageblocks([](const pages::Pageblock& b) { return !b.whole_free(); });
 }
-inline unsigned isolated_pageblocks() {
-  unsigned n = 0;
-  const pages::Section& s = heap::process.map.section(0);
-  for (std::uint32_t k = 0; k < s.opened; ++k) n += heap::process.map.block(s.first + k).hidden() ? 1 : 0;
-  return n;
+inline std::size_t isolated_pageblocks() {
+  return count_pageblocks([](const pages::Pageblock& b) { return b.hidden(); });
 }
 
 }  // namespace bm::test

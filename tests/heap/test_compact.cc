@@ -21,6 +21,38 @@ constexpr std::size_t kPerBlock = kPageblockSize / kSize;
 
 std::size_t compact() { return process.compaction.run(); }
 
+// Takes all room for blocks of kSize in partly used pageblocks.
+struct NoRoom {
+  NoRoom() {
+    do fillers.push_back(heap::movable_alloc(kSize));
+    while (page_of({fillers.back(), 0}).offset() != 0);  // that one began a whole pageblock
+    for (std::size_t k = 1; k < kPerBlock; ++k) fillers.push_back(heap::movable_alloc(kSize));
+  }
+  ~NoRoom() { make(fillers.size()); }
+  NoRoom(const NoRoom&) = delete;
+  NoRoom& operator=(const NoRoom&) = delete;
+  void make(std::size_t blocks) {
+    for (; blocks != 0; --blocks) {
+      heap::movable_free(fillers.back());
+      fillers.pop_back();
+    }
+  }
+  std::vector<std::uint64_t> fillers;
+};
+
+std::vector<Pfn> places(const Blocks& blocks) {
+  std::vector<Pfn> all;
+  for (const Block& b : blocks.live) all.push_back(page_of(b));
+  return all;
+}
+
+// Frees `count` of the blocks from place `first` on.
+void cut(Blocks& blocks, std::size_t first, std::size_t count) {
+  const auto from = blocks.live.begin() + static_cast<std::ptrdiff_t>(first);
+  for (std::size_t k = 0; k < count; ++k) CHECK(delete_movable(from[static_cast<std::ptrdiff_t>(k)]));
+  blocks.live.erase(from, from + static_cast<std::ptrdiff_t>(count));
+}
+
 bool reached(const pages::Run& range, Pfn p) { return p >= range.first && p < range.first + range.pages; }
 
 }  // namespace
@@ -33,12 +65,12 @@ TEST_CASE("what is left of many blocks is moved together: whole pageblocks, ever
   blocks.thin_out(2 * kPerBlock, random);
   REQUIRE(blocks.pageblocks() > 8);
   const std::size_t used = used_pageblocks(), pages = used_pages();
-  const std::size_t opened = process.zone.counters().opened_pages;
+  const std::size_t opened = zone_counters().opened_pages;
   const std::size_t emptied = compact();
   CHECK(blocks.pageblocks() <= 3);
   CHECK(emptied == (used - used_pageblocks()) * kPageblockSize);
   CHECK(used_pages() == pages);
-  CHECK(process.zone.counters().opened_pages == opened);
+  CHECK(zone_counters().opened_pages == opened);
   CHECK(isolated_pageblocks() == 0);
   CHECK(blocks.all_intact());
   CHECK(heap::validate() == 0);
@@ -54,8 +86,13 @@ TEST_CASE("pinned blocks stay where they are, others around them move", "[heap][
   std::vector<void*> pins;
   for (std::size_t k = 0; k < blocks.live.size(); k += 8) pins.push_back(heap::movable_pin(blocks.live[k].handle));
   const std::size_t before = blocks.pageblocks();
+  std::set<std::uint32_t> with_pins;
+  for (std::size_t k = 0; k < blocks.live.size(); k += 8) with_pins.insert(page_of(blocks.live[k]).block().value);
+  const std::vector<Pfn> old = places(blocks);
   CHECK(compact() != 0);
   CHECK(blocks.pageblocks() < before);
+  for (std::size_t k = 0; k < old.size(); ++k)  // their pageblocks would not become whole
+    if (with_pins.count(old[k].block().value) != 0) CHECK(page_of(blocks.live[k]) == old[k]);
   for (std::size_t k = 0; k < blocks.live.size(); k += 8) {
     CHECK(heap::movable_pin(blocks.live[k].handle) == pins[k / 8]);
     heap::movable_unpin(blocks.live[k].handle);
@@ -73,7 +110,7 @@ TEST_CASE("a pageblock with anything else in it is filled, not emptied", "[heap]
   for (int k = 0; k < 4; ++k) {
     blocks.fill(kPerBlock - 1, kSize);
     pages::Run run;  // as malloc has it
-    REQUIRE(process.zone.alloc(kSize >> kPageShift, pages::Migratetype::kMovable, run));
+    REQUIRE(own_zone().alloc(kSize >> kPageShift, pages::Migratetype::kMovable, run));
     others.push_back(run);
   }
   blocks.fill(8 * kPerBlock, kSize);
@@ -85,7 +122,7 @@ TEST_CASE("a pageblock with anything else in it is filled, not emptied", "[heap]
   for (const Block& b : blocks.live) in_mixed += mixed.count(page_of(b).block().value);
   CHECK(in_mixed >= blocks.live.size() - kPerBlock);
   CHECK(blocks.all_intact());
-  for (const pages::Run& run : others) process.zone.free(run.first, run.pages);
+  for (const pages::Run& run : others) own_zone().free(run.first, run.pages);
 }
 
 TEST_CASE("where there is no room nothing moves, and no pageblock is opened", "[heap][compact]") {
@@ -94,10 +131,59 @@ TEST_CASE("where there is no room nothing moves, and no pageblock is opened", "[
   blocks.fill(6, 3 * kPageblockSize / 4);  // a pageblock each
   std::vector<Pfn> before;
   for (const Block& b : blocks.live) before.push_back(page_of(b));
-  const std::size_t opened = process.zone.counters().opened_pages;
+  const std::size_t opened = zone_counters().opened_pages;
   CHECK(compact() == 0);
   for (std::size_t k = 0; k < before.size(); ++k) CHECK(page_of(blocks.live[k]) == before[k]);
-  CHECK(process.zone.counters().opened_pages == opened);
+  CHECK(zone_counters().opened_pages == opened);
+}
+
+TEST_CASE("what is in use in no two pageblocks would fit in one: nothing moves", "[heap][compact]") {
+  compact();
+  const NoRoom no_room;
+  Blocks blocks;
+  blocks.fill(2 * kPerBlock, kSize);
+  cut(blocks, kPerBlock + 20, kPerBlock - 20);
+  cut(blocks, 20, kPerBlock - 20);
+  const std::vector<Pfn> before = places(blocks);
+  CHECK(compact() == 0);
+  CHECK(places(blocks) == before);
+}
+
+TEST_CASE("the emptiest pageblock moves into the fullest, and no more than that", "[heap][compact]") {
+  compact();
+  const NoRoom no_room;
+  Blocks blocks;
+  blocks.fill(3 * kPerBlock, kSize);
+  cut(blocks, 2 * kPerBlock + 16, kPerBlock - 16);
+  cut(blocks, kPerBlock + 4, kPerBlock - 4);
+  cut(blocks, 24, kPerBlock - 24);
+  const std::vector<Pfn> before = places(blocks);
+  CHECK(compact() == kPageblockSize);
+  const std::vector<Pfn> after = places(blocks);
+  for (std::size_t k = 0; k < after.size(); ++k) {
+    if (k < 24 || k >= 28)
+      CHECK(after[k] == before[k]);
+    else
+      CHECK(after[k].block() == before[0].block());
+  }
+  CHECK(blocks.all_intact());
+}
+
+TEST_CASE("what the thread's bins hold does not keep a pageblock", "[heap][compact]") {
+  deallocate(allocate(1));  // the thread has a heap, and so a node
+  compact();
+  NoRoom no_room;
+  void* const p = allocate(200'000);  // of a run class, in a pageblock that it begins
+  Blocks blocks;
+  blocks.fill(8, kSize);
+  Pfn page;
+  REQUIRE(process.map.find(p, page));
+  REQUIRE(page_of(blocks.live[0]).block() == page.block());
+  deallocate(p);
+  REQUIRE(process.map.entry(page) != 0);  // it is in a bin
+  no_room.make(kPerBlock / 2);
+  CHECK(compact() >= kPageblockSize);
+  for (const Block& b : blocks.live) CHECK(page_of(b).block() != page.block());
 }
 
 TEST_CASE("blocks larger than a pageblock stay; their tails' pageblocks are used", "[heap][compact]") {
@@ -142,7 +228,7 @@ TEST_CASE("compaction between random allocations and frees of all sizes loses no
 TEST_CASE("evacuate empties a lent contiguous range, which is then handed out whole", "[heap][compact][cma]") {
   Blocks blocks;
   BlockIndex first;
-  REQUIRE(process.zone.make_cma(4, first));
+  REQUIRE(own_zone().make_cma(4, first));
   const pages::Run range{first_pfn(first), 4 * kPagesPerBlock};
   std::vector<std::uint64_t> fillers;  // ordinary room goes first
   do fillers.push_back(heap::movable_alloc(kSize + 1));
@@ -150,7 +236,7 @@ TEST_CASE("evacuate empties a lent contiguous range, which is then handed out wh
   blocks.fill(20, kSize + 1);
   for (const Block& b : blocks.live) REQUIRE(reached(range, page_of(b)));
   pages::Run run;
-  CHECK_FALSE(process.zone.take(range.first, range.pages, run));
+  CHECK_FALSE(own_zone().take(range.first, range.pages, run));
 
   const Block pinned = blocks.live.back();  // pinned for longer than it takes: nothing changes
   heap::movable_pin(pinned.handle);
@@ -164,21 +250,21 @@ TEST_CASE("evacuate empties a lent contiguous range, which is then handed out wh
   for (const Block& b : blocks.live) CHECK_FALSE(reached(range, page_of(b)));
   CHECK(blocks.all_intact());
   CHECK(heap::validate() == 0);
-  REQUIRE(process.zone.take(range.first, range.pages, run));
-  process.zone.unisolate(first, 4);
-  process.zone.free(run.first, run.pages);
-  CHECK(process.zone.release_cma(first, 4));
+  REQUIRE(own_zone().take(range.first, range.pages, run));
+  own_zone().unisolate(first, 4);
+  own_zone().free(run.first, run.pages);
+  CHECK(own_zone().release_cma(first, 4));
 }
 
 TEST_CASE("evacuate of what cannot be emptied leaves it as it was", "[heap][compact][cma]") {
   Blocks blocks;
   blocks.fill(kPerBlock, kSize);
   pages::Run run;
-  REQUIRE(process.zone.alloc(1, pages::Migratetype::kMovable, run));
+  REQUIRE(own_zone().alloc(1, pages::Migratetype::kMovable, run));
   CHECK_FALSE(process.compaction.evacuate(run.first.block(), 1));
   CHECK_FALSE(process.compaction.evacuate({process.map.section(0).opened}, 1));
   CHECK(isolated_pageblocks() == 0);
-  process.zone.free(run.first, 1);
+  own_zone().free(run.first, 1);
   CHECK(blocks.all_intact());
 }
 
@@ -190,7 +276,7 @@ TEST_CASE("evacuate moves blocks of any size, also larger than a pageblock", "[h
   CHECK(blocks.all_intact());
   if (done) {
     CHECK(page_of(blocks.live[0]).block() != b);
-    process.zone.unisolate(b, 2);
+    zone_of(b).unisolate(b, 2);
   }
   CHECK(done);
 }
@@ -247,9 +333,9 @@ TEST_CASE("pins, writes and frees in threads while blocks move", "[heap][compact
     Random random(9);
     while (!stop) {
       compact();
-      const auto opened = static_cast<std::uint32_t>(process.zone.counters().opened_pages >> kPageblockOrder);
+      const auto opened = static_cast<std::uint32_t>(zone_counters().opened_pages >> kPageblockOrder);
       const BlockIndex b{static_cast<std::uint32_t>(random.below(opened))};
-      if (process.compaction.evacuate(b, 1)) process.zone.unisolate(b, 1);
+      if (process.compaction.evacuate(b, 1)) zone_of(b).unisolate(b, 1);
     }
   });
   std::vector<std::thread> threads;
