@@ -18,14 +18,6 @@ ThreadHeap* heap_of_thread() {
   return h != nullptr ? h : process.acquire();
 }
 
-// Memory is short: what this thread holds back may serve it.
-void give_up_caches() {
-  if (ThreadHeap* const h = current_heap(); h != nullptr) {
-    OwnerGuard hold(*h);
-    h->flush_all();
-  }
-}
-
 void* allocate_in_class(unsigned c, bool* zeroed) {
   process.settle_fork();
   ThreadHeap* const h = heap_of_thread();
@@ -59,6 +51,13 @@ void free_remote(std::uint32_t entry, Pfn page, void* p) {
 }
 
 }  // namespace
+
+void give_up_caches() {
+  if (ThreadHeap* const h = current_heap(); h != nullptr) {
+    OwnerGuard hold(*h);
+    h->flush_all();
+  }
+}
 
 void* allocate_slow(std::size_t bytes) {
   if (bytes <= slab::kMaxClassSize) return allocate_in_class(slab::class_of(bytes), nullptr);
@@ -127,9 +126,7 @@ std::size_t usable_size(const void* p) {
 
 bool owns(const void* p) { return usable_size(p) != 0; }
 
-bool trim(std::size_t keep_bytes) {
-  if (!process.ready()) return false;
-  process.settle_fork();
+void drain_heaps() {
   ThreadHeap* const own = current_heap();
   for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
     ThreadHeap& h = process.heap(i);
@@ -145,6 +142,12 @@ bool trim(std::size_t keep_bytes) {
     }
     h.help_abandoned();
   }
+}
+
+bool trim(std::size_t keep_bytes) {
+  if (!process.ready()) return false;
+  process.settle_fork();
+  drain_heaps();
   std::size_t keep_pages = keep_bytes >> kPageShift;
   std::size_t purged = 0;
   process.nodes.for_each_zone([&](pages::Zone& zone) {

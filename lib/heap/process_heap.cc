@@ -66,7 +66,7 @@ void thread_exit_hook(void*) {
 }  // namespace
 
 constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
-constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false, false, {}};
+constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false, false, false, {}};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
@@ -104,15 +104,19 @@ bool ProcessHeap::lay_out(const os::Vm& vm, std::size_t space_left, const os::To
   // Several times what can be resident: address space is what keeps blocks apart. Metadata is reserved in proportion.
   config.first_section_bytes = std::clamp(std::bit_ceil(4 * os::physical_memory()), kSmallestSpace, kLargestSpace);
   config.capacity_bytes = 2 * config.first_section_bytes;
-  const std::size_t pages = pages::AddressSpace::capacity_blocks(config) << kPageblockOrder;
+  const std::size_t blocks = pages::AddressSpace::capacity_blocks(config);
+  const std::size_t pages = blocks << kPageblockOrder;
   const auto part = [](std::size_t n) { return align_up(n, pages::MetaSpace::kStep); };
   const std::size_t heaps = std::clamp<std::size_t>(config.space_left >> 19, 16, kMaxHeaps);
   const std::size_t slab_bytes = part(slab::SlabTable::bytes_for(config.space_left == SIZE_MAX ? pages : pages / 2));
   const std::size_t heap_bytes = part(heaps * sizeof(ThreadHeap));
   const std::size_t slot_bytes = part(heaps * kSlotBytesPerHeap);
   const std::size_t direct_bytes = part(DirectMaps::bytes_for(std::min(kMaxDirectMaps, heaps * 16)));
+  const std::size_t handle_bytes = part(HandleTable::bytes_for(config.space_left == SIZE_MAX ? pages : pages / 8));
+  const std::size_t compaction_bytes = part(Compaction::bytes_for(blocks));
   char* extra = nullptr;
-  const std::size_t all = pages::MetaSpace::kStep + slab_bytes + heap_bytes + slot_bytes + direct_bytes;
+  const std::size_t all =
+      pages::MetaSpace::kStep + slab_bytes + heap_bytes + slot_bytes + direct_bytes + handle_bytes + compaction_bytes;
   if (!space_.init(vm, config, map, area_, all, extra)) return false;
   const auto take = [&extra](std::size_t n) {
     char* p = extra;
@@ -126,6 +130,8 @@ bool ProcessHeap::lay_out(const os::Vm& vm, std::size_t space_left, const os::To
   heaps_.init(vm, take(heap_bytes), heap_bytes);
   slots.init(vm, take(slot_bytes), slot_bytes);
   direct.init(vm, take(direct_bytes), direct_bytes);
+  handles.init(vm, take(handle_bytes), handle_bytes);
+  compaction.init(vm, take(compaction_bytes), blocks);
   return true;
 }
 
@@ -277,6 +283,7 @@ void ProcessHeap::after_fork() {
   slabs.reset_lock();
   slots.reset_lock();
   direct.reset_lock();
+  handles.reset_lock();
   map.reset_lock();
   nodes.reset_lock();
   nodes.for_each_zone([](pages::Zone& z) {
@@ -289,6 +296,7 @@ void ProcessHeap::after_fork() {
   // A thread that the child has started may be first to come here. The one that forked goes on with its heap; which one that
   // is, only that thread knows. The heaps of vanished threads are then only freed into, never adopted.
   const bool first_thread = own != nullptr || os::is_main_thread();
+  compaction.after_fork(first_thread && !t_state.compacting);
   for (std::uint32_t i = 1; i <= heap_count_; ++i) {
     ThreadHeap& h = heap(i);
     if (&h == own || h.state.load() == HeapState::kFrozen) continue;

@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heap/compact.h"
 #include "heap/direct_maps.h"
+#include "heap/handle_table.h"
 #include "heap/slot_pool.h"
 #include "os/lock.h"
 #include "os/process.h"
@@ -84,6 +86,8 @@ class ProcessHeap {
   slab::SlabTable slabs;
   DirectMaps direct;
   SlotPool slots;
+  HandleTable handles;
+  Compaction compaction;
 
  private:
   pages::FreeArea area_;

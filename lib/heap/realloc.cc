@@ -70,6 +70,7 @@ void* reallocate(void* p, std::size_t bytes) {
   }
   const std::uint32_t e = process.map.entry(page);
   if (e < pages::kFirstOwnerEntry) {
+    if (e == pages::kMovableRun) os::fatal("realloc of a movable block, which has a handle", p);
     const std::size_t pages = process.map.run_pages(page);
     if (pages == 0) os::fatal("realloc of a pointer that no malloc returned", p);
     const std::size_t old = pages << kPageShift;

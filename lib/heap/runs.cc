@@ -30,6 +30,7 @@ void* alloc_run(std::size_t bytes, std::size_t alignment, RunUse use, bool* zero
 }
 
 void free_run(void* p, Pfn page) {
+  if (process.map.entry(page) == pages::kMovableRun) os::fatal("free of a movable block, which has a handle", p);
   const std::size_t pages = process.map.run_pages(page);
   if (pages == 0) os::fatal("double free, or free of a pointer that no malloc returned", p);
   if ((reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1)) != 0) os::fatal("free of an invalid pointer", p);

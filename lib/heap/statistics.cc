@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "heap/heap.h"
+#include "heap/movable.h"
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 
@@ -133,7 +134,7 @@ void print_statistics(int fd) {
 int validate() {
   if (!process.ready()) return 0;
   process.settle_fork();
-  int broken = 0;
+  int broken = validate_handles();
   process.nodes.for_each_zone([&](pages::Zone& zone) { broken += zone.validate(2); });
   for (std::uint32_t h = 1; h <= process.heap_count(); ++h) {
     ThreadHeap& owner = process.heap(h);

@@ -145,6 +145,19 @@ void* remap(void* start, std::size_t old_bytes, std::size_t new_bytes) {
   return is_error(p) ? nullptr : reinterpret_cast<void*>(p);
 }
 
+bool collapse(void* start, std::size_t bytes) {
+  constexpr int kCollapse = 25;  // MADV_COLLAPSE, Linux 6.1
+  return advise(start, bytes, kCollapse);
+}
+
+std::size_t resident(void* start, std::size_t bytes) {
+  unsigned char pages[kPagesPerBlock] = {};
+  if (bytes > kPageblockSize || system_call(SYS_mincore, start, bytes, pages) != 0) return 0;
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < bytes / granule(); ++i) n += pages[i] & 1U;
+  return n * granule();
+}
+
 // A small file in whole, as text; false when it cannot be read.
 bool read_file(const char* path, char* buffer, std::size_t capacity) {
   const long fd = system_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
@@ -171,8 +184,8 @@ std::size_t soft_limit(int which) {
 
 }  // namespace
 
-constinit const Vm linux_vm = {reserve,     release,     commit,      purge, populate, reserve_low,
-                               commit_huge, prefer_node, advise_huge, map,   remap};
+constinit const Vm linux_vm = {reserve,     release,     commit, purge, populate, reserve_low, commit_huge,
+                               prefer_node, advise_huge, map,    remap, collapse, resident};
 
 #if defined(__x86_64__)
 std::size_t granule() { return kPageSize; }

@@ -19,10 +19,11 @@ void cpu_relax() {
 }
 
 constexpr timespec kWaitBeforeHook = {0, 20'000'000};
+constexpr int kEveryone = 0x7FFFFFFF;
 
 std::atomic<void (*)()> wait_hook{nullptr};
 
-long futex(std::atomic<std::uint32_t>* word, int op, std::uint32_t value, const timespec* timeout = nullptr) {
+long futex(const std::atomic<std::uint32_t>* word, int op, std::uint32_t value, const timespec* timeout = nullptr) {
   return system_call(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
 }
 
@@ -33,13 +34,19 @@ void Lock::lock_slow() {
     if (state_.load(std::memory_order_relaxed) == kFree && try_lock()) return;
     cpu_relax();
   }
-  while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-    futex(&state_, FUTEX_WAIT, kContended, &kWaitBeforeHook);
-    if (void (*const hook)() = wait_hook.load(std::memory_order_relaxed); hook != nullptr) hook();
-  }
+  while (state_.exchange(kContended, std::memory_order_acquire) != kFree) wait_while(state_, kContended);
 }
 
 void set_lock_wait_hook(void (*hook)()) { wait_hook.store(hook, std::memory_order_relaxed); }
+
+void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen) {
+  futex(&word, FUTEX_WAIT, seen, &kWaitBeforeHook);
+  if (void (*const hook)() = wait_hook.load(std::memory_order_relaxed); hook != nullptr) hook();
+}
+
+void wake_all(const std::atomic<std::uint32_t>& word) { futex(&word, FUTEX_WAKE, kEveryone); }
+
+void yield() { system_call(SYS_sched_yield); }
 
 void Lock::wake() { futex(&state_, FUTEX_WAKE, 1); }
 

@@ -37,6 +37,12 @@ class Lock {
 // in the child, for a holder that is gone: the hook finds out, and resets the locks. Set once.
 void set_lock_wait_hook(void (*hook)());
 
+// For words that are not locks. Returns when woken, after some milliseconds, or at once when *word is not `seen`: the
+// caller looks again. Calls the hook.
+void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
+void wake_all(const std::atomic<std::uint32_t>& word);
+void yield();  // lets another thread run
+
 class LockGuard {
  public:
   explicit LockGuard(Lock& l) : lock_(l) { lock_.lock(); }

@@ -33,6 +33,11 @@ struct Vm {
   void* (*map)(std::size_t bytes, std::size_t alignment);
   // Grows or shrinks such a mapping, moving it when needed. Null: unchanged.
   void* (*remap)(void* start, std::size_t old_bytes, std::size_t new_bytes);
+  // Puts hugepages behind committed memory that is on small ones; contents stay, holes get memory that reads as zero.
+  // start and bytes are multiples of the pageblock size. False: not behind all of it.
+  bool (*collapse)(void* start, std::size_t bytes);
+  // Bytes of a range of committed memory, a pageblock at most, that have memory behind them; 0 when that cannot be told.
+  std::size_t (*resident)(void* start, std::size_t bytes);
 };
 
 extern const Vm linux_vm;

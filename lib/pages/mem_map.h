@@ -4,6 +4,8 @@
 //   0               free, or inside a run, or never handed out
 //   1..512          first page of a run of that many pages
 //   kRunOfBlocks    first page of a longer run: Pageblock::run_pages has its length
+//   kMovableRun     first page of a block that has a handle and may be moved; which one is in Pageblock::slab_index, how
+//                   long it is the layer above knows
 // Page space is dense over sections: the first reservation is the common case, further ones are found by search. Zones
 // share one map; each section is one zone's, and 64 adjacent descriptors are never those of two.
 // [MM-1] an entry of a free page is 0
@@ -22,6 +24,7 @@
 namespace bm::pages {
 
 inline constexpr std::uint32_t kRunOfBlocks = 1023;
+inline constexpr std::uint32_t kMovableRun = 2048;
 inline constexpr std::uint32_t kFirstOwnerEntry = 4096;
 
 // A contiguous reservation, or a node's slice of one. Pageblocks between two sections are never opened, so no run crosses them.

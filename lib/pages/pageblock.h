@@ -22,12 +22,14 @@ struct Pageblock {
   Migratetype type_before;    // of a block of type Isolate: what it goes back to
   std::int8_t largest_order;  // of a free block in here; -1: none
   bool opened;                // the frontier has passed it: it takes part in allocation
-  bool isolated;              // taken out of the sets for the moment that it is purged, whatever its type
+  bool isolated;              // taken out of the sets for the moment of a purge, or of compaction, whatever its type
   std::uint8_t zone;          // the number of the zone it belongs to, once opened
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
+  // The fork generation in which the OS said that one hugepage backs this block; 0: not since it was last purged.
+  std::uint32_t huge_in;
   std::uint64_t padding[6];
-  // Written by the owner of the page, read by whoever frees into it: the slab that starts at the page.
+  // Written by the owner of the page, read by whoever frees into it: the slab, or the handle, of what starts at the page.
   std::uint32_t slab_index[kPagesPerBlock];
 
   bool whole_free() const { return free_pages == kPagesPerBlock; }

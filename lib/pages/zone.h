@@ -31,6 +31,13 @@ inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{8} << 20) >> kPag
 
 struct ZoneReport;
 
+// A pageblock as compaction sees it.
+struct BlockView {
+  PageBitmap free;
+  std::size_t free_pages;
+  Migratetype type;  // Isolate: also for the moment of a purge
+};
+
 struct Run {
   Pfn first;
   std::size_t pages = 0;
@@ -110,6 +117,20 @@ class Zone {
   bool release_cma(BlockIndex first, std::size_t blocks);
   // Hands out just this range, isolated or of a contiguous range; false: not all of it is free.
   bool take(Pfn first, std::size_t pages, Run& out);
+
+  // Compaction (zone_compact.cc). A moment's view of a pageblock; false: not opened.
+  bool look(BlockIndex b, BlockView& out);
+  // Takes a pageblock out of the free sets while it is emptied, whatever is in use in it; a fork's recover() ends that, as
+  // does put_back(). False: not opened, hidden already, or reserved.
+  bool set_aside(BlockIndex b);
+  // True: it is whole-free now; it follows the watermarks.
+  bool put_back(BlockIndex b);
+  // A run of up to a pageblock's pages in just this pageblock of type Movable, which must be partly used. False: no room.
+  bool alloc_in(BlockIndex b, std::size_t pages, Run& out);
+  // Asks the OS for one hugepage behind each dense pageblock of [first, first + count), of which all are opened, that is
+  // not known to have one; `generation` is the process's, from 1 on, as a child of a fork has lost them. Returns how many
+  // it granted, or had there already.
+  std::size_t collapse(BlockIndex first, std::size_t count, std::uint32_t generation);
 
   // Only in a fork's child, before any other use.
   void recover();
@@ -210,9 +231,14 @@ class Zone {
   void take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
   void note_peak();
   void free_in_block(BlockIndex b, std::size_t first, std::size_t pages);
-  void list(BlockIndex b);    // into the free sets, by its maps
-  void unlist(BlockIndex b);  // out of them
-  void relist(BlockIndex b);  // after its maps changed
+  bool opened(BlockIndex b) const;
+  bool dense_on_small_pages(BlockIndex b, std::uint32_t generation) const;
+  void hide(BlockIndex b);
+  bool unhide(BlockIndex b);
+  std::uint64_t collapse_hidden(BlockIndex first, std::size_t count) const;  // needs no lock
+  void list(BlockIndex b);                                                   // into the free sets, by its maps
+  void unlist(BlockIndex b);                                                 // out of them
+  void relist(BlockIndex b);                                                 // after its maps changed
   bool purge_one_run(std::size_t& purged);
   std::size_t purge_holes();
   void balance(std::size_t freed_pages);  // unlocks while the OS works
@@ -239,7 +265,7 @@ class Zone {
   std::size_t peak_used_ = 0;    // since the last purge
   std::size_t phase_used_ = 0;   // the peak that began this phase
   std::size_t turnover_ = 0;     // pages handed out in this phase since the last purge, less what keeping memory cost
-  std::size_t isolated_ = 0;     // pageblocks that are being purged, without the lock
+  std::size_t isolated_ = 0;     // pageblocks that are being purged, emptied or collapsed, without the lock
   std::size_t dirty_whole_ = 0;  // [ZN-4] pageblocks in the set kDirtyWhole
   std::size_t purged_pages_ = 0;
   bool has_reserve_ = false;

@@ -57,6 +57,7 @@ bool Zone::purge_one_run(std::size_t& purged) {
     if (done) {
       const std::size_t dirty = d.dirty.count();
       d.dirty = {};
+      d.huge_in = 0;
       backed_free_ -= dirty;
       purged_pages_ += dirty;
       purged += dirty;
@@ -79,6 +80,7 @@ std::size_t Zone::purge_holes() {
       while (page + n < kPagesPerBlock && d.free.any(page + n, 1) && d.dirty.any(page + n, 1)) ++n;
       if (n != 0 && vm_->purge(map_->address(first_pfn(b) + page), n << kPageShift)) {
         d.dirty.clear(page, n);
+        d.huge_in = 0;
         backed_free_ -= n;
         purged += n;
       }

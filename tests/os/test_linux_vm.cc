@@ -113,6 +113,8 @@ TEST_CASE("no is an answer, and errno stays", "[linux_vm]") {
   CHECK_FALSE(linux_vm.purge(p, kMiB));
   linux_vm.advise_huge(p, kMiB, true);
   linux_vm.release(p + 1, kMiB);
+  CHECK_FALSE(linux_vm.collapse(p, kMiB));
+  CHECK(linux_vm.resident(p, kMiB) == 0);
   CHECK(errno == EOWNERDEAD);
 }
 
@@ -137,6 +139,33 @@ TEST_CASE("address_space_left: unlimited, by address space, by data", "[linux_vm
           const rlimit limit{kMiB, RLIM_INFINITY};
           return setrlimit(RLIMIT_AS, &limit) == 0 && address_space_left() == 0;
         }).ok);
+}
+
+TEST_CASE("resident counts the bytes that have memory; 0 when it cannot be told", "[linux_vm]") {
+  auto* p = static_cast<char*>(linux_vm.reserve(kPageblockSize, kPageblockSize));
+  linux_vm.advise_huge(p, kPageblockSize, false);
+  REQUIRE(linux_vm.commit(p, kPageblockSize));
+  CHECK(linux_vm.resident(p, kPageblockSize) == 0);
+  std::memset(p + 64 * 1024, 1, 128 * 1024);
+  CHECK(linux_vm.resident(p, kPageblockSize) == 128 * 1024);
+  CHECK(linux_vm.resident(p, 128 * 1024) == 64 * 1024);
+  CHECK(linux_vm.resident(p, 2 * kPageblockSize) == 0);  // more than it has room for
+  linux_vm.release(p, kPageblockSize);
+  CHECK(linux_vm.resident(p, kPageblockSize) == 0);
+}
+
+TEST_CASE("collapse keeps contents and fills holes with zeroes, or says no", "[linux_vm][native]") {
+  auto* p = static_cast<char*>(linux_vm.reserve(kPageblockSize, kPageblockSize));
+  REQUIRE(linux_vm.commit(p, kPageblockSize));
+  std::memset(p, 7, kMiB);
+  if (!linux_vm.collapse(p, kPageblockSize))
+    WARN("no hugepage: Linux before 6.1, or no memory");
+  else
+    CHECK(linux_vm.resident(p, kPageblockSize) == kPageblockSize);
+  CHECK((p[0] == 7 && std::memcmp(p, p + 1, kMiB - 1) == 0));
+  CHECK(all_zero(p + kMiB, kMiB));
+  linux_vm.release(p, kPageblockSize);
+  CHECK_FALSE(linux_vm.collapse(p, kPageblockSize));
 }
 
 TEST_CASE("the granule is a multiple of the buddy page", "[linux_vm]") {

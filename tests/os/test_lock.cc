@@ -76,6 +76,32 @@ TEST_CASE("waiters sleep, keep errno, and each is woken", "[lock]") {
   CHECK(spun == 0);
 }
 
+TEST_CASE("a wait on a word ends when it is woken, when nobody wakes it, and at once when the word is another",
+          "[lock]") {
+  static std::atomic<int> hooks;
+  hooks = 0;
+  set_lock_wait_hook([] { ++hooks; });
+  std::atomic<std::uint32_t> word = 1;
+  wait_while(word, 1);
+  wait_while(word, 2);
+  CHECK(hooks == 2);
+  std::atomic<int> done = 0;
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < 3; ++i)
+    waiters.emplace_back([&] {
+      const double before = cpu_seconds();
+      while (word == 1) wait_while(word, 1);
+      done += cpu_seconds() - before < 0.01;
+    });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK(done == 0);
+  word = 3;
+  wake_all(word);
+  for (std::thread& t : waiters) t.join();
+  CHECK(done == 3);
+  set_lock_wait_hook(nullptr);
+}
+
 TEST_CASE("reset frees a lock whose holder is gone", "[lock]") {
   Lock lock;
   lock.lock();

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/bits.h"
+#include "base/config.h"
 
 namespace bm::test {
 namespace {
@@ -94,6 +95,19 @@ struct FakeVmTable {
     const Guard hold(vm.mutex_);
     vm.done({VmOp::kPreferNode, p, bytes, false, node});
   }
+
+  static bool collapse(void* start, std::size_t bytes) {
+    current->demand(((reinterpret_cast<std::uintptr_t>(start) | bytes) & (kPageblockSize - 1)) == 0,
+                    "collapse of parts of pageblocks", start, bytes);
+    return on_committed(VmOp::kCollapse, os::linux_vm.collapse, start, bytes);
+  }
+  static std::size_t resident(void* start, std::size_t bytes) {
+    auto* p = static_cast<char*>(start);
+    current->demand(on_granule(p, bytes) && current->committed(p, bytes), "resident of what is not committed", p,
+                    bytes);
+    return os::linux_vm.resident(start, bytes);
+  }
+
   static void advise_huge(void* start, std::size_t bytes, bool wanted) {
     FakeVm& vm = *current;
     auto* p = static_cast<char*>(start);
@@ -125,7 +139,8 @@ struct FakeVmTable {
 const os::Vm FakeVm::table = {FakeVmTable::reserve,     FakeVmTable::release,     FakeVmTable::commit,
                               FakeVmTable::purge,       FakeVmTable::populate,    FakeVmTable::reserve_low,
                               FakeVmTable::commit_huge, FakeVmTable::prefer_node, FakeVmTable::advise_huge,
-                              FakeVmTable::map,         FakeVmTable::remap};
+                              FakeVmTable::map,         FakeVmTable::remap,       FakeVmTable::collapse,
+                              FakeVmTable::resident};
 
 FakeVm::FakeVm() {
   REQUIRE(current == nullptr);

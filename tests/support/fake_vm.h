@@ -26,7 +26,8 @@ enum class VmOp {
   kPreferNode,
   kAdvise,
   kMap,
-  kRemap
+  kRemap,
+  kCollapse
 };
 
 struct VmCall {

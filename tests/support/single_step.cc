@@ -36,6 +36,8 @@ void start() {}
 
 }  // namespace
 
+void stop_stepping() { stepping = false; }
+
 std::size_t single_step(const std::function<void()>& piece, const std::function<void()>& at_step) {
   on_step = &at_step;
   steps = 0;

@@ -16,4 +16,7 @@ inline constexpr bool kCanSingleStep = false;
 // Both in this thread. Returns the number of instructions.
 std::size_t single_step(const std::function<void()>& piece, const std::function<void()>& at_step);
 
+// From at_step(), in a child that goes on with the piece: it runs at full speed from here on.
+void stop_stepping();
+
 }  // namespace bm::test
