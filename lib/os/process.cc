@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/syscall.h"
@@ -16,6 +17,8 @@ extern "C" void* __dso_handle __attribute__((visibility("hidden")));
 
 namespace bm::os {
 namespace {
+
+std::atomic<std::uint64_t (*)()> other_clock{nullptr};
 
 int process_id() { return static_cast<int>(system_call(SYS_getpid)); }
 
@@ -45,6 +48,15 @@ void ForkSentinel::settle() {
   if (pid_ != 0) pid_ = process_id();
   word_->store(kAlive, std::memory_order_release);
 }
+
+std::uint64_t coarse_ms() {
+  if (std::uint64_t(*const clock)() = other_clock.load(std::memory_order_relaxed); clock != nullptr) return clock();
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);  // vDSO; not a cancellation point
+  return static_cast<std::uint64_t>(t.tv_sec) * 1000 + static_cast<std::uint64_t>(t.tv_nsec) / 1'000'000;
+}
+
+void set_clock(std::uint64_t (*clock)()) { other_clock.store(clock, std::memory_order_relaxed); }
 
 std::uint32_t thread_id() { return static_cast<std::uint32_t>(system_call(SYS_gettid)); }
 

@@ -24,6 +24,7 @@ struct Pageblock {
   bool opened;                // the frontier has passed it: it takes part in allocation
   bool isolated;              // taken out of the sets for the moment that it is purged, whatever its type
   std::uint8_t zone;          // the number of the zone it belongs to, once opened
+  bool purged;                // memory behind it has gone back before
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   std::uint64_t padding[6];
