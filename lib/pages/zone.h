@@ -87,7 +87,7 @@ class Zone {
   void note_turnover(std::size_t pages);
 
   // Returns free memory to the OS until at most `keep_pages` backed-free pages remain: whole blocks first, then, when
-  // `holes` is set, free pages of blocks on 4 KiB pages. Returns pages given back.
+  // `holes` is set, free pages of blocks on 4 KiB pages. Ends what was earned so far. Returns pages given back.
   std::size_t purge(std::size_t keep_pages, bool holes);
 
   // Takes `count` pageblocks out of allocation, whatever is in use in them; pages freed there stay out. False: one of
@@ -139,6 +139,8 @@ class Zone {
 
   // Adds all there is to tell of this zone to a fresh report, under one hold of the lock (zone_report.h).
   void report(ZoneReport& out);
+  // Pageblocks the frontier has passed; without the lock: it may have gone on.
+  std::size_t opened_blocks() const;
   // Even: the maps are at rest. A reader outside, who cannot take the lock, has a consistent copy when it finds the same
   // even number before and after. Odd throughout every hold that may change something.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }

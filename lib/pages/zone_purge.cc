@@ -79,6 +79,9 @@ std::size_t Zone::purge_holes() {
 std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
   if (keeps_backing_) return 0;
   const Hold hold(*this);
+  // Somebody wants the memory back: what was earned before does not count any more.
+  turnover_ = kept_ = 0;
+  refaults_ = {};
   std::size_t purged = 0;
   while (backed_free_ > keep_pages && purge_one_run(pages_to_blocks(backed_free_ - keep_pages), purged)) {
   }

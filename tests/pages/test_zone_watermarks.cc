@@ -95,6 +95,16 @@ TEST_CASE("ping-pong is asked of the OS three times, then kept", "[zone_watermar
   CHECK(z.slack() <= 4 * kBlock);
 }
 
+TEST_CASE("an explicit purge ends what was earned", "[zone_watermarks]") {
+  FakeVm vm;
+  Fixture z;
+  for (int i = 0; i < 4; ++i) z.ping_pong(20);
+  REQUIRE(z.slack() == 20 * kBlock);
+  z.zone.purge(0, false);
+  z.ping_pong(20);
+  CHECK(z.slack() == 2 * kBlock);
+}
+
 TEST_CASE("what comes back late is not kept", "[zone_watermarks]") {
   FakeVm vm;
   Fixture z;
