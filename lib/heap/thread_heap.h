@@ -54,10 +54,11 @@ extern const Front kEmptyFront;  // never written
 
 struct ThreadState {
   Front* front;
-  bool hooked;  // the exit hook is registered
-  bool exited;  // ... and has run: the thread is in its last destructors
-  bool inside;  // it holds its own heap's lock
-  bool noting;  // it is about to list a slab under the generation it has read
+  bool hooked;            // the exit hook is registered
+  bool exited;            // ... and has run: the thread is in its last destructors
+  bool inside;            // it holds its own heap's lock
+  bool noting;            // it is about to list a slab under the generation it has read
+  std::uint8_t shrinker;  // it is inside the shrinker with this number; 0: none
   // Indices of other heaps (the pool, abandoned ones) whose locks it holds or is about to take; 0: none.
   std::uint32_t helping[2];
 };

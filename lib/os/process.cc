@@ -20,9 +20,11 @@ namespace {
 
 std::atomic<std::uint64_t (*)()> other_clock{nullptr};
 
-int process_id() { return static_cast<int>(system_call(SYS_getpid)); }
-
 }  // namespace
+
+std::uint32_t process_id() { return static_cast<std::uint32_t>(system_call(SYS_getpid)); }
+
+void yield() { system_call(SYS_sched_yield); }
 
 void ForkSentinel::init(void* page) {
   auto* word = static_cast<std::atomic<std::uint32_t>*>(page);
@@ -40,7 +42,7 @@ ForkSentinel::Claim ForkSentinel::claim() {
     std::uint32_t seen = kWiped;
     if (word_->compare_exchange_strong(seen, kBusy, std::memory_order_acquire)) return Claim::kMine;
     if (seen == kAlive) return Claim::kNone;
-    system_call(SYS_sched_yield);
+    yield();
   }
 }
 

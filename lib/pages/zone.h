@@ -139,8 +139,6 @@ class Zone {
 
   // Adds all there is to tell of this zone to a fresh report, under one hold of the lock (zone_report.h).
   void report(ZoneReport& out);
-  // Pageblocks the frontier has passed; without the lock: it may have gone on.
-  std::size_t opened_blocks() const;
   // Even: the maps are at rest. A reader outside, who cannot take the lock, has a consistent copy when it finds the same
   // even number before and after. Odd throughout every hold that may change something.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }

@@ -123,13 +123,6 @@ void Zone::age(std::uint64_t now) {
   if (slack() <= m.high) attended(kSlack);
 }
 
-std::size_t Zone::opened_blocks() const {
-  std::size_t sum = 0;
-  for (unsigned i = 0; i < map_->section_count(); ++i)
-    sum += __atomic_load_n(&map_->section(i).opened, __ATOMIC_RELAXED);
-  return sum;
-}
-
 void Zone::defer(bool to_a_thread) {
   const Hold hold(*this);
   defers_ = to_a_thread;
