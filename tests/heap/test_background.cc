@@ -104,9 +104,9 @@ TEST_CASE("in use again at once, nothing goes back", "[heap][background][native]
     Company company;
     BM_CHILD_REQUIRE(within(at_work));
     use(100);
-    const std::size_t purged = heap::process.zone.counters().purged_pages;
+    const std::size_t purged = zone_counters().purged_pages;
     for (int i = 0; i < 20; ++i) use(100);
-    BM_CHILD_REQUIRE(heap::process.zone.counters().purged_pages - purged < 50 * kMiB >> kPageShift);
+    BM_CHILD_REQUIRE(zone_counters().purged_pages - purged < 50 * kMiB >> kPageShift);
     return true;
   });
 }

@@ -10,7 +10,7 @@ namespace bm::test {
 class FakeClock {
  public:
   FakeClock() {
-    now_ = 1'000'000;
+    now_ = os::coarse_ms();  // what has been dated by the system's clock stays in the past
     os::set_clock([] { return now_.load(); });
   }
   ~FakeClock() { os::set_clock(nullptr); }

@@ -24,7 +24,7 @@ void work() {
 void damage(const char* what) {
   const auto* const root = static_cast<const bm::heap::StateRoot*>(dlsym(RTLD_DEFAULT, "bm_state_root"));
   if (root == nullptr) std::_Exit(1);
-  bm::pages::Pageblock& block = root->zones[0].map->block({0});
+  bm::pages::Pageblock& block = root->map->block({0});
   if (std::strcmp(what, "free") == 0) block.free_pages ^= 1;
   if (std::strcmp(what, "order") == 0) block.largest_order ^= 1;
   if (std::strcmp(what, "dirty") == 0) block.dirty.word[0] = 0;
