@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "heap/reclaim.h"
 #include "heap/thread_heap_slow.h"
 
 namespace bm::heap {

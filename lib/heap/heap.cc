@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "heap/reclaim.h"
 #include "heap/runs.h"
 #include "heap/thread_heap_slow.h"
+#include "heap/upkeep.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -20,21 +22,32 @@ ThreadHeap* heap_of_thread() {
 
 void* allocate_in_class(unsigned c, bool* zeroed) {
   process.settle_fork();
-  ThreadHeap* const h = heap_of_thread();
-  if (h == nullptr) return nullptr;
-  if (void* const p = h->allocate_miss(c, zeroed); p != nullptr) return p;
-  give_up_caches();
-  if (void* const p = h->allocate_miss(c, zeroed); p != nullptr) return p;
-  // A page run needs no aligned block of a slab's size; a mapping of its own needs no page space.
-  return kClass[c].is_run() ? alloc_run(kClass[c].size, kPageSize, RunUse::kPlain, zeroed) : nullptr;
+  Reclaim reclaim(kClass[c].size);
+  do {
+    ThreadHeap* const h = heap_of_thread();
+    void* p = h != nullptr ? h->allocate_miss(c, zeroed) : nullptr;
+    // A page run needs no aligned block of a slab's size; a mapping of its own needs no page space.
+    if (p == nullptr && reclaim.started() && kClass[c].is_run())
+      p = alloc_run(kClass[c].size, kPageSize, RunUse::kPlain, zeroed);
+    if (p != nullptr) {
+      upkeep(SlowPath::kAlloc);
+      return p;
+    }
+  } while (reclaim.next());
+  return nullptr;
 }
 
 void* allocate_beyond_classes(std::size_t bytes, std::size_t alignment, bool* zeroed) {
   process.settle_fork();
   if (!process.ensure_ready()) return nullptr;
-  if (void* const p = alloc_run(bytes, alignment, RunUse::kPlain, zeroed); p != nullptr) return p;
-  give_up_caches();
-  return alloc_run(bytes, alignment, RunUse::kPlain, zeroed);
+  Reclaim reclaim(bytes);
+  do {
+    if (void* const p = alloc_run(bytes, alignment, RunUse::kPlain, zeroed); p != nullptr) {
+      upkeep(SlowPath::kAlloc);
+      return p;
+    }
+  } while (reclaim.next());
+  return nullptr;
 }
 
 void free_remote(std::uint32_t entry, Pfn page, void* p) {
@@ -50,14 +63,34 @@ void free_remote(std::uint32_t entry, Pfn page, void* p) {
   owner.note_remote(i);
 }
 
-}  // namespace
-
-void give_up_caches() {
-  if (ThreadHeap* const h = current_heap(); h != nullptr) {
-    OwnerGuard hold(*h);
-    h->flush_all();
+void deallocate_any(void* p) {
+  Pfn page;
+  if (!process.map.find(p, page)) {
+    if (!process.direct.free(p)) os::fatal("free of a pointer that no malloc returned", p);
+    return;
   }
+  const std::uint32_t e = process.map.entry(page);
+  if (e < pages::kFirstOwnerEntry) {
+    free_run(p, page);
+    return;
+  }
+  ThreadHeap* const h = current_heap();
+  const unsigned c = (e & kOffsetMask) / sizeof(Bin);
+  const bool mine = h != nullptr && (e & ~kOffsetMask) == h->front.tag;
+  if (kClass[c].is_run()) {
+    // Whole pages have no neighbours to share a line with: the freeing thread keeps them for itself.
+    if ((reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1)) != 0) os::fatal("free of an invalid pointer", p);
+    if (h == nullptr) return free_run_object(p);
+    if (!mine) process.map.set_entry(page, static_cast<std::uint32_t>(h->front.tag + bin_offset(c)));
+  } else if (!mine) {
+    return free_remote(e, page, p);
+  }
+  Bin& bin = h->front.bins[c];
+  if (bin.top == bin.limit) return h->deallocate_overflow(c, p);
+  bin.push(p);  // the fast path does not know pages beyond the first section
 }
+
+}  // namespace
 
 void* allocate_slow(std::size_t bytes) {
   if (bytes <= slab::kMaxClassSize) return allocate_in_class(slab::class_of(bytes), nullptr);
@@ -89,30 +122,8 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
 void deallocate_slow(void* p) {
   if (p == nullptr) return;
   process.settle_fork();
-  Pfn page;
-  if (!process.map.find(p, page)) {
-    if (!process.direct.free(p)) os::fatal("free of a pointer that no malloc returned", p);
-    return;
-  }
-  const std::uint32_t e = process.map.entry(page);
-  if (e < pages::kFirstOwnerEntry) {
-    free_run(p, page);
-    return;
-  }
-  ThreadHeap* const h = current_heap();
-  const unsigned c = (e & kOffsetMask) / sizeof(Bin);
-  const bool mine = h != nullptr && (e & ~kOffsetMask) == h->front.tag;
-  if (kClass[c].is_run()) {
-    // Whole pages have no neighbours to share a line with: the freeing thread keeps them for itself.
-    if ((reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1)) != 0) os::fatal("free of an invalid pointer", p);
-    if (h == nullptr) return free_run_object(p);
-    if (!mine) process.map.set_entry(page, static_cast<std::uint32_t>(h->front.tag + bin_offset(c)));
-  } else if (!mine) {
-    return free_remote(e, page, p);
-  }
-  Bin& bin = h->front.bins[c];
-  if (bin.top == bin.limit) return h->deallocate_overflow(c, p);
-  bin.push(p);  // the fast path does not know pages beyond the first section
+  deallocate_any(p);
+  upkeep(SlowPath::kFree);
 }
 
 std::size_t usable_size(const void* p) {
@@ -125,24 +136,6 @@ std::size_t usable_size(const void* p) {
 }
 
 bool owns(const void* p) { return usable_size(p) != 0; }
-
-void drain_heaps() {
-  ThreadHeap* const own = current_heap();
-  for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
-    ThreadHeap& h = process.heap(i);
-    const HeapState s = h.state.load();
-    if (&h == own) {
-      OwnerGuard hold(h);
-      h.flush_all();
-    } else if (s == HeapState::kActive || s == HeapState::kAbandoned) {
-      const HelperGuard hold(h);
-      if (h.state.load() == HeapState::kFrozen) continue;
-      h.drain_pending();
-      if (s == HeapState::kAbandoned) h.drain_pages();
-    }
-    h.help_abandoned();
-  }
-}
 
 bool trim(std::size_t keep_bytes) {
   if (!process.ready()) return false;

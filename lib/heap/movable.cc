@@ -2,6 +2,7 @@
 #include "heap/movable.h"
 
 #include "base/text.h"
+#include "heap/reclaim.h"
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 
@@ -12,12 +13,12 @@ bool alloc_pages(std::size_t pages, pages::Run& run) {
   using pages::Migratetype, pages::Placement, pages::Request;
   const ThreadHeap* const heap = current_heap();
   const pages::Where where = heap == nullptr ? pages::Where{} : process.local(*heap);
-  const auto try_once = [&] {
-    return process.nodes.alloc(where, pages, Migratetype::kMovable, run, 0, Placement::kPacked, Request::kRelocatable);
-  };
-  if (try_once()) return true;
-  give_up_caches();
-  return try_once();
+  Reclaim reclaim(pages << kPageShift);
+  do {
+    if (process.nodes.alloc(where, pages, Migratetype::kMovable, run, 0, Placement::kPacked, Request::kRelocatable))
+      return true;
+  } while (reclaim.next());
+  return false;
 }
 
 }  // namespace

@@ -5,7 +5,10 @@
 #include <bit>
 #include <utility>
 
+#include "heap/background.h"
+#include "heap/reclaim.h"
 #include "heap/thread_heap_slow.h"
+#include "heap/upkeep.h"
 
 namespace bm::heap {
 namespace {
@@ -61,12 +64,14 @@ void thread_exit_hook(void*) {
   if (heap == nullptr) return;
   t_state.front = const_cast<Front*>(&kEmptyFront);
   process.abandon(*heap);
+  background.thread_ended(process.active_heaps());
 }
 
 }  // namespace
 
 constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
-constinit thread_local ThreadState t_state = {const_cast<Front*>(&kEmptyFront), false, false, false, false, false, {}};
+constinit thread_local ThreadState t_state = {
+    const_cast<Front*>(&kEmptyFront), false, false, false, false, false, 0, {}};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
@@ -90,6 +95,7 @@ bool ProcessHeap::init() {
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
   nodes.init(os::system_vm(), map, space_, zone, topology);
+  configure_upkeep();
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;
 }
@@ -148,6 +154,16 @@ void ProcessHeap::add_active(int n) {
   __atomic_store_n(&active_, active_ + static_cast<std::uint32_t>(n), __ATOMIC_RELAXED);
 }
 
+std::uint32_t ProcessHeap::threads_left() {
+  os::LockGuard hold(lock_);
+  std::uint32_t gone = 0;
+  for (std::uint32_t i = 1; i <= heap_count_ && late_ != 0; ++i) {
+    const ThreadHeap& h = heap(i);
+    if (h.late && h.state.load(std::memory_order_relaxed) == HeapState::kActive && !os::thread_exists(h.owner)) ++gone;
+  }
+  return active_ - gone;
+}
+
 // A heap nobody uses, lock_ held: one handed back, else one whose thread ended after its exit hook, else an orphan.
 ThreadHeap* ProcessHeap::find_reusable() {
   if (abandoned_ != 0) {
@@ -199,6 +215,7 @@ ThreadHeap* ProcessHeap::acquire() {
       ++late_;
     }
     add_active(1);
+    if (active_ > 1) background.allow();
     h->state.store(recount ? HeapState::kAdopted : HeapState::kActive);
   }
   if (recount) {
@@ -289,6 +306,8 @@ void ProcessHeap::after_fork() {
   nodes.for_each_zone([](pages::Zone& z) {
     if (z.interrupted()) z.recover();
   });
+  background.after_fork();
+  shrinkers_after_fork();
   abandoned_ = 0;
   orphans_ = late_ = active_ = 0;
   if (own != nullptr) own_after_fork(*own);

@@ -48,6 +48,17 @@ class ProcessHeap {
   // Where the calling thread, whose heap it is, gets pages by preference.
   pages::Where local(const ThreadHeap& heap) const;
   std::uint32_t active_heaps() const { return __atomic_load_n(&active_, __ATOMIC_RELAXED); }
+  // active_heaps() without those of threads that ended after their exit hook. Takes the registry's lock.
+  std::uint32_t threads_left();
+
+  // What any zone asks of the slow paths (Zone::attention).
+  std::uint8_t attention() const {
+    if (nodes.single()) [[likely]]
+      return zone.attention();
+    std::uint8_t all = 0;
+    nodes.for_each_zone([&all](const pages::Zone& z) { all |= z.attention(); });
+    return all;
+  }
 
  private:
   bool init();

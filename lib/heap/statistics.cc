@@ -6,6 +6,7 @@
 #include "heap/heap.h"
 #include "heap/movable.h"
 #include "heap/thread_heap_slow.h"
+#include "heap/upkeep.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -152,6 +153,7 @@ int validate() {
 }
 
 void announce() {
+  configure_upkeep();  // the heap may have started before libc knew the environment
   const char* const wanted = os::environment("BUDDYMALLOC_VERBOSE");
   if (wanted == nullptr || wanted[0] == '\0' || wanted[0] == '0') return;
   process.ensure_ready();

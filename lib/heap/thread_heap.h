@@ -54,11 +54,12 @@ extern const Front kEmptyFront;  // never written
 
 struct ThreadState {
   Front* front;
-  bool hooked;      // the exit hook is registered
-  bool exited;      // ... and has run: the thread is in its last destructors
-  bool inside;      // it holds its own heap's lock
-  bool noting;      // it is about to list a slab under the generation it has read
-  bool compacting;  // it is the one that moves blocks, or about to be
+  bool hooked;            // the exit hook is registered
+  bool exited;            // ... and has run: the thread is in its last destructors
+  bool inside;            // it holds its own heap's lock
+  bool noting;            // it is about to list a slab under the generation it has read
+  bool compacting;        // it is the one that moves blocks, or about to be
+  std::uint8_t shrinker;  // it is inside the shrinker with this number; 0: none
   // Indices of other heaps (the pool, abandoned ones) whose locks it holds or is about to take; 0: none.
   std::uint32_t helping[2];
 };

@@ -176,11 +176,6 @@ class HelperGuard {
 
 void free_run_object(void* p);  // of a run class, with or without a heap
 
-// Memory is short: what this thread holds back may serve it.
-void give_up_caches();
-// The same, and what other threads freed into heaps is merged, as far as it can be got at.
-void drain_heaps();
-
 inline ThreadHeap* current_heap() {
   Front* const f = t_state.front;
   return f == &kEmptyFront ? nullptr : reinterpret_cast<ThreadHeap*>(f);

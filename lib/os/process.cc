@@ -5,8 +5,10 @@
 #include <cstdlib>
 
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "os/lock.h"
 #include "os/syscall.h"
 #include "os/vm.h"
 
@@ -17,9 +19,11 @@ extern "C" void* __dso_handle __attribute__((visibility("hidden")));
 namespace bm::os {
 namespace {
 
-int process_id() { return static_cast<int>(system_call(SYS_getpid)); }
+std::atomic<std::uint64_t (*)()> other_clock{nullptr};
 
 }  // namespace
+
+std::uint32_t process_id() { return static_cast<std::uint32_t>(system_call(SYS_getpid)); }
 
 void ForkSentinel::init(void* page) {
   auto* word = static_cast<std::atomic<std::uint32_t>*>(page);
@@ -37,7 +41,7 @@ ForkSentinel::Claim ForkSentinel::claim() {
     std::uint32_t seen = kWiped;
     if (word_->compare_exchange_strong(seen, kBusy, std::memory_order_acquire)) return Claim::kMine;
     if (seen == kAlive) return Claim::kNone;
-    system_call(SYS_sched_yield);
+    yield();
   }
 }
 
@@ -45,6 +49,15 @@ void ForkSentinel::settle() {
   if (pid_ != 0) pid_ = process_id();
   word_->store(kAlive, std::memory_order_release);
 }
+
+std::uint64_t coarse_ms() {
+  if (std::uint64_t(*const clock)() = other_clock.load(std::memory_order_relaxed); clock != nullptr) return clock();
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);  // vDSO; not a cancellation point
+  return static_cast<std::uint64_t>(t.tv_sec) * 1000 + static_cast<std::uint64_t>(t.tv_nsec) / 1'000'000;
+}
+
+void set_clock(std::uint64_t (*clock)()) { other_clock.store(clock, std::memory_order_relaxed); }
 
 std::uint32_t thread_id() { return static_cast<std::uint32_t>(system_call(SYS_gettid)); }
 

@@ -29,9 +29,16 @@ class ForkSentinel {
   static constexpr std::uint32_t kWiped = 0, kAlive = 1, kBusy = 2;
   bool pid_changed() const;
   std::atomic<std::uint32_t>* word_ = nullptr;
-  int pid_ = 0;  // 0: wiping works, the id is not needed
+  std::uint32_t pid_ = 0;  // 0: wiping works, the id is not needed
 };
 
+// Milliseconds of a clock that never goes back and stands still while the machine sleeps. Cheap (no system call) and as
+// coarse as the kernel's tick, about 4 ms.
+std::uint64_t coarse_ms();
+// For tests: whom coarse_ms() asks from now on; null: the system's clock.
+void set_clock(std::uint64_t (*clock)());
+
+std::uint32_t process_id();
 std::uint32_t thread_id();
 bool is_main_thread();
 // False only when no thread of this process has that id.

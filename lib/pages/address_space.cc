@@ -262,7 +262,7 @@ std::size_t AddressSpace::committed_blocks() const {
 std::size_t AddressSpace::opened_blocks() const {
   std::size_t sum = 0;
   for (unsigned i = 0; i < map_->section_count(); ++i)
-    if (map_->section(i).zone == zone_) sum += map_->section(i).opened;
+    if (map_->section(i).zone == zone_) sum += __atomic_load_n(&map_->section(i).opened, __ATOMIC_RELAXED);
   return sum;
 }
 

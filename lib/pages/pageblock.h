@@ -24,11 +24,12 @@ struct Pageblock {
   bool opened;                // the frontier has passed it: it takes part in allocation
   bool isolated;              // taken out of the sets for the moment of a purge, or of compaction, whatever its type
   std::uint8_t zone;          // the number of the zone it belongs to, once opened
+  bool purged;                // memory behind it has gone back before
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   // The fork generation in which the OS said that one hugepage backs this block; 0: not since it was last purged.
   std::uint32_t huge_in;
-  std::uint64_t padding[6];
+  std::uint64_t padding[5];
   // Written by the owner of the page, read by whoever frees into it: the slab, or the handle, of what starts at the page.
   std::uint32_t slab_index[kPagesPerBlock];
 

@@ -35,6 +35,7 @@ void Zone::list(BlockIndex b) {
   if (d.migratetype == Migratetype::kHighAtomic || !d.dirty.any(0, kPagesPerBlock)) return;
   area_->insert(FreeArea::kDirtyWhole, b);
   ++dirty_whole_;
+  note_slack();
 }
 
 void Zone::unlist(BlockIndex b) {
@@ -46,6 +47,7 @@ void Zone::unlist(BlockIndex b) {
   if (!area_->contains(FreeArea::kDirtyWhole, b)) return;
   area_->remove(FreeArea::kDirtyWhole, b);
   --dirty_whole_;
+  note_slack();
 }
 
 void Zone::relist(BlockIndex b) {
@@ -105,10 +107,12 @@ bool Zone::find_in_other_types(unsigned order, Migratetype type, BlockIndex& out
     if ((order >= kClaimOrder || pollutes) && map_->block(out).free_pages >= kPagesPerBlock / 2) {
       retype(out, type);
       ++mixing_.claimed[index(from)][index(type)];
+      note_pollution();
       return true;
     }
     area_->first(FreeArea::set_of(from, lowest_bit(orders)), BlockIndex{}, out);
     ++mixing_.stolen[index(from)][index(type)];
+    note_pollution();
     return true;
   }
   return false;
@@ -118,6 +122,7 @@ void Zone::take_in_block(BlockIndex b, std::size_t first, std::size_t pages, boo
   Pageblock& d = map_->block(b);
   const std::size_t dirty = d.dirty.count(first, pages);
   if (dirty != 0) zeroed = false;
+  if (d.purged && dirty != pages) note_refault(pages - dirty);
   d.dirty.set(first, pages);
   d.free.clear(first, pages);
   d.free_pages = static_cast<std::uint16_t>(d.free_pages - pages);

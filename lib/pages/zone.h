@@ -18,16 +18,9 @@
 #include "pages/free_area.h"
 #include "pages/mem_map.h"
 #include "pages/migratetype.h"
+#include "pages/watermark.h"
 
 namespace bm::pages {
-
-// Backed memory of whole-free pageblocks, in pages: above `high` they go back to the OS until `low` is reached.
-struct Watermarks {
-  std::size_t low;
-  std::size_t high;
-};
-inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{8} << 20) >> kPageShift,
-                                                  (std::size_t{16} << 20) >> kPageShift};
 
 struct ZoneReport;
 
@@ -101,7 +94,7 @@ class Zone {
   void note_turnover(std::size_t pages);
 
   // Returns free memory to the OS until at most `keep_pages` backed-free pages remain: whole blocks first, then, when
-  // `holes` is set, free pages of blocks on 4 KiB pages. Returns pages given back.
+  // `holes` is set, free pages of blocks on 4 KiB pages. Ends what was earned so far. Returns pages given back.
   std::size_t purge(std::size_t keep_pages, bool holes);
 
   // Takes `count` pageblocks out of allocation, whatever is in use in them; pages freed there stay out. False: one of
@@ -131,6 +124,18 @@ class Zone {
   // not known to have one; `generation` is the process's, from 1 on, as a child of a fork has lost them. Returns how many
   // it granted, or had there already.
   std::size_t collapse(BlockIndex first, std::size_t count, std::uint32_t generation);
+  // Passes time: what was earned and boosted fades, and what it kept goes back. Where a thread does it, what has lain idle
+  // for a moment goes back. For slow paths while attention() says so, at most a few times a second, and for that thread.
+  void age(std::uint64_t now_ms);
+  // Whether somebody else calls age() several times a second, so that frees need not purge.
+  void defer(bool to_a_thread);
+  bool defers() const { return defers_; }
+  // What the layer above should look after: without the lock, a hint. Pollution is told once.
+  static constexpr std::uint8_t kSlack = 1, kPolluted = 2;
+  std::uint8_t attention() const { return attention_.load(std::memory_order_relaxed); }
+  void attended(std::uint8_t what) { attention_.fetch_and(static_cast<std::uint8_t>(~what)); }
+  // The marks as they are at present: plain values, for who holds lock_ and for a reader of a copy.
+  Watermarks marks() const;
 
   // Only in a fork's child, before any other use.
   void recover();
@@ -167,7 +172,7 @@ class Zone {
   // Number of broken invariants; each is described on `fd` when fd >= 0.
   int validate(int fd);
 
-  Watermarks watermarks{};     // kDefaultWatermarks from init() on
+  Watermarks watermarks{};     // limits of low and high, kDefaultWatermarks from init() on
   bool keeps_reserve = false;  // of backed pages for critical requests (zone_reserve.cc), from the second pageblock on
 
  private:
@@ -239,9 +244,18 @@ class Zone {
   void list(BlockIndex b);                                                   // into the free sets, by its maps
   void unlist(BlockIndex b);                                                 // out of them
   void relist(BlockIndex b);                                                 // after its maps changed
-  bool purge_one_run(std::size_t& purged);
+  bool purge_one_run(std::size_t most_blocks, std::size_t& purged);          // unlocks while the OS works
   std::size_t purge_holes();
-  void balance(std::size_t freed_pages);  // unlocks while the OS works
+  void balance(std::size_t freed_pages);   // likewise
+  void purge_slack_to(std::size_t pages);  // likewise
+  std::size_t slack() const { return dirty_whole_ << kPageblockOrder; }
+  std::size_t high_mark() const;
+  std::uint64_t advance(std::uint64_t now_ms);
+  void cross_high(std::uint64_t now_ms);
+  bool keeps_by_turnover(std::size_t freed_pages, std::size_t high);
+  void note_slack();
+  void note_refault(std::size_t clean_pages);
+  void note_pollution();
   template <class F>
   void for_each_opened(F f) {
     for (unsigned i = 0; i < map_->section_count(); ++i) {
@@ -268,6 +282,17 @@ class Zone {
   std::size_t isolated_ = 0;     // pageblocks that are being purged, emptied or collapsed, without the lock
   std::size_t dirty_whole_ = 0;  // [ZN-4] pageblocks in the set kDirtyWhole
   std::size_t purged_pages_ = 0;
+  std::atomic<std::uint8_t> attention_{0};
+  bool defers_ = false;
+  bool fell_ = false;           // slack has been below the high mark since it last crossed it
+  bool just_polluted_ = false;  // boost has not been dated yet
+  std::size_t boost_ = 0;
+  std::size_t lowered_ = 0;  // by how much lack of demand has lowered the high mark
+  std::size_t kept_ = 0;     // slack above the high mark that turnover has earned
+  HalfLives fade_;           // of boost_ and kept_
+  Refaults refaults_;
+  RecentRange<kIdlePeriod> recent_slack_;  // in pageblocks, as the next
+  RecentRange<kDemandPeriod> demand_;
   bool has_reserve_ = false;
   BlockIndex reserve_;              // the pageblock of type HighAtomic
   std::size_t reserve_backed_ = 0;  // pages from its start that have memory behind them

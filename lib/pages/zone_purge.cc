@@ -4,42 +4,25 @@
 // goes.
 #include <algorithm>
 
+#include "os/process.h"
 #include "pages/zone.h"
 
 namespace bm::pages {
 namespace {
 
-constexpr std::size_t kTurnsToEarn = 2;
 constexpr std::size_t kBlocksPerPurge = 32;  // adjacent blocks in one call: bounds what is isolated at a time
+
+constexpr std::size_t pages_to_blocks(std::size_t pages) { return (pages + kPagesPerBlock - 1) >> kPageblockOrder; }
 
 }  // namespace
 
-// A program that has handed the same memory out several times over since its peak or the last purge is likely to want it again at
-// once: it earns the right to keep up to its peak, and spends it by freeing above the mark without taking anew.
-void Zone::balance(std::size_t freed_pages) {
-  if (keeps_backing_ || dirty_whole_ <= watermarks.high >> kPageblockOrder) return;
-  if (turnover_ >= kTurnsToEarn * peak_used_) {
-    turnover_ -= std::min(turnover_, kTurnsToEarn * freed_pages);
-    return;
-  }
-  turnover_ = 0;
-  peak_used_ = phase_used_ = used_;
-  std::size_t purged = 0;
-  while (dirty_whole_ > watermarks.low >> kPageblockOrder && purge_one_run(purged)) {
-  }
-}
-
-void Zone::note_turnover(std::size_t pages) {
-  os::LockGuard hold(lock_);
-  turnover_ += pages;
-}
-
 // Purges one run of adjacent whole-free dirty blocks, the highest-addressed first, as the low ones are reused first.
-bool Zone::purge_one_run(std::size_t& purged) {
+bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
   BlockIndex start;
   if (!area_->last(FreeArea::kDirtyWhole, start)) return false;
   std::size_t count = 1;
-  while (count < kBlocksPerPurge && start.value != 0 && area_->contains(FreeArea::kDirtyWhole, {start.value - 1})) {
+  const std::size_t most = std::min(most_blocks, kBlocksPerPurge);
+  while (count < most && start.value != 0 && area_->contains(FreeArea::kDirtyWhole, {start.value - 1})) {
     start = {start.value - 1};
     ++count;
   }
@@ -52,12 +35,14 @@ bool Zone::purge_one_run(std::size_t& purged) {
   const bool done = vm_->purge(map_->address(first_pfn(start)), count << kPageblockShift);
   acquire();
   isolated_ -= count;
+  if (done) refaults_.purged(os::coarse_ms());
   for (std::size_t k = 0; k < count; ++k) {
     Pageblock& d = map_->block(start + k);
     if (done) {
       const std::size_t dirty = d.dirty.count();
       d.dirty = {};
       d.huge_in = 0;
+      d.purged = true;
       backed_free_ -= dirty;
       purged_pages_ += dirty;
       purged += dirty;
@@ -81,6 +66,7 @@ std::size_t Zone::purge_holes() {
       if (n != 0 && vm_->purge(map_->address(first_pfn(b) + page), n << kPageShift)) {
         d.dirty.clear(page, n);
         d.huge_in = 0;
+        d.purged = true;
         backed_free_ -= n;
         purged += n;
       }
@@ -95,8 +81,11 @@ std::size_t Zone::purge_holes() {
 std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
   if (keeps_backing_) return 0;
   const Hold hold(*this);
+  // Somebody wants the memory back: what was earned before does not count any more.
+  turnover_ = kept_ = 0;
+  refaults_ = {};
   std::size_t purged = 0;
-  while (backed_free_ > keep_pages && purge_one_run(purged)) {
+  while (backed_free_ > keep_pages && purge_one_run(pages_to_blocks(backed_free_ - keep_pages), purged)) {
   }
   if (holes && backed_free_ > keep_pages) purged += purge_holes();
   return purged;

@@ -24,8 +24,11 @@ class BlockCounter {
 // `zone` is looked at for plain values only. block(b) gives something with the maps and the reported_type() of the opened pageblock b.
 template <class BlockAt>
 void evaluate(const Zone& zone, const MemMap& map, BlockAt block, ZoneReport& out) {
-  out.low = zone.watermarks.low;
-  out.high = zone.watermarks.high;
+  const Watermarks marks = zone.marks();
+  out.min = marks.min;
+  out.low = marks.low;
+  out.high = marks.high;
+  out.boost = marks.boost;
   out.reserved_highatomic = zone.reserved_highatomic();
   BlockCounter counter(out);
   for (unsigned i = 0; i < map.section_count(); ++i) {

@@ -9,9 +9,9 @@
 namespace bm::pages {
 namespace {
 
-constexpr std::size_t kLeast = std::max<std::size_t>(kPagesPerBlock / 32, 1);  // 16 pages, from the second pageblock on
-constexpr std::size_t kMost = kPagesPerBlock / 2;                              // pages: 1 MiB
-constexpr std::size_t kUsedShare = 100;                                        // one page in so many of those in use
+constexpr std::size_t kLeast = kReserveLeast;      // from the second pageblock of a heap on
+constexpr std::size_t kMost = kPagesPerBlock / 2;  // pages: 1 MiB
+constexpr std::size_t kUsedShare = 100;            // one page in so many of those in use
 
 }  // namespace
 

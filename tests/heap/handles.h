@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "heap/movable.h"
+#include "heap/reclaim.h"
 #include "tests/heap/support.h"
 
 namespace bm::test {
@@ -72,12 +73,6 @@ inline pages::Zone& zone_of(BlockIndex b) { return heap::process.nodes.zone_of(f
 inline pages::Zone& own_zone() {
   const heap::ThreadHeap* const h = heap::current_heap();
   return h == nullptr ? heap::process.zone : heap::process.nodes.normal_zone(heap::process.local(*h).node);
-}
-// All zones together.
-inline pages::Zone::Counters zone_counters() {
-  pages::Zone::Counters sum;
-  heap::process.nodes.for_each_zone([&](pages::Zone& z) { sum += z.counters(); });
-  return sum;
 }
 inline std::size_t used_pages() {
   const auto c = zone_counters();

@@ -36,6 +36,17 @@ inline heap::Statistics statistics() {
   heap::statistics(s);
   return s;
 }
+// Of all zones together.
+inline pages::Zone::Counters zone_counters() {
+  pages::Zone::Counters sum;
+  heap::process.nodes.for_each_zone([&sum](pages::Zone& z) { sum += z.counters(); });
+  return sum;
+}
+inline pages::Zone& zone_of(const void* p) {
+  Pfn page;
+  return heap::process.map.find(p, page) ? heap::process.nodes.zone_of(page) : heap::process.zone;
+}
+
 inline std::size_t live_bytes() { return statistics().live_bytes; }
 
 // What the bins and page lists of this thread hold goes back.

@@ -139,6 +139,19 @@ TEST_CASE("a hook runs once in the thread that ends", "[process]") {
   CHECK(ran_in == id);
 }
 
+TEST_CASE("the coarse clock goes on, and a test's clock takes its place", "[process]") {
+  const std::uint64_t start = coarse_ms();
+  CHECK(start != 0);
+  usleep(50'000);
+  const std::uint64_t passed = coarse_ms() - start;
+  CHECK(passed >= 30);
+  CHECK(passed < 60'000);
+  set_clock([] { return std::uint64_t{7}; });
+  CHECK(coarse_ms() == 7);
+  set_clock(nullptr);
+  CHECK(coarse_ms() >= start);
+}
+
 TEST_CASE("environment: a value, null, and null before libc is ready", "[process]") {
   setenv("BM_TEST_VARIABLE", "1", 1);
   CHECK(std::strcmp(environment("BM_TEST_VARIABLE"), "1") == 0);

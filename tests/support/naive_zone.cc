@@ -296,7 +296,8 @@ std::size_t NaiveZone::purge(std::size_t keep_pages, bool holes) {
   if (!os_purges) return 0;
   for (std::size_t b = blocks.size(); b-- != 0;)
     if (backed_free() > keep_pages && purgeable(b)) {
-      for (std::size_t n = 0; n < 32 && purgeable(b - n); ++n)
+      const std::size_t most = std::min<std::size_t>((backed_free() - keep_pages + kPages - 1) / kPages, 32);
+      for (std::size_t n = 0; n < most && purgeable(b - n); ++n)
         for (std::size_t i = 0; i < kPages; ++i) clean((b - n) * kPages + i);
     }
   if (holes && backed_free() > keep_pages)

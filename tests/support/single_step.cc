@@ -2,6 +2,7 @@
 #include "support/single_step.h"
 
 #include <csignal>
+#include <cstdlib>
 
 #include <ucontext.h>
 
@@ -39,6 +40,8 @@ void start() {}
 void stop_stepping() { stepping = false; }
 
 std::size_t single_step(const std::function<void()>& piece, const std::function<void()>& at_step) {
+  // A thread that is made meanwhile would single-step too, with the signal blocked: the kernel ends the process.
+  setenv("BUDDYMALLOC_BACKGROUND", "0", 1);
   on_step = &at_step;
   steps = 0;
   struct sigaction action = {}, before = {};
@@ -51,6 +54,7 @@ std::size_t single_step(const std::function<void()>& piece, const std::function<
   stepping = false;  // the next trap ends it
   asm volatile("" ::: "memory");
   sigaction(SIGTRAP, &before, nullptr);
+  unsetenv("BUDDYMALLOC_BACKGROUND");
   return steps;
 }
 

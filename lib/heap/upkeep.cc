@@ -1,0 +1,59 @@
+// upkeep.cc: see upkeep.h.  layer: heap
+#include "heap/upkeep.h"
+
+#include "heap/background.h"
+#include "heap/heap.h"
+#include "heap/options.h"
+#include "heap/reclaim.h"
+#include "os/fatal.h"
+#include "os/process.h"
+
+namespace bm::heap {
+namespace {
+
+constexpr std::uint64_t kAgeStep = 100;    // ms between two looks at slack
+constexpr std::uint64_t kBoostStep = 100;  // ms between two boosts that give up caches
+
+std::size_t validate_interval = 0;  // slow paths
+std::atomic<std::size_t> slow_paths{0};
+std::atomic<std::uint64_t> last_age{0};
+std::atomic<std::uint64_t> last_boost{0};
+
+// True at most once a step, and to one of those who ask.
+bool due(std::atomic<std::uint64_t>& last, std::uint64_t step, std::uint64_t now) {
+  std::uint64_t seen = last.load(std::memory_order_relaxed);
+  return now - seen >= step && last.compare_exchange_strong(seen, now, std::memory_order_relaxed);
+}
+
+void validate_now_and_then() {
+  if (slow_paths.fetch_add(1, std::memory_order_relaxed) % validate_interval != validate_interval - 1) return;
+  if (validate() != 0) os::fatal("BUDDYMALLOC_VALIDATE found broken invariants", nullptr);
+}
+
+void after_pollution() {
+  process.nodes.for_each_zone([](pages::Zone& z) { z.attended(pages::Zone::kPolluted); });
+  if (due(last_boost, kBoostStep, os::coarse_ms())) give_up_caches();
+}
+
+}  // namespace
+
+constinit std::atomic<std::uint8_t> upkeep_wanted{0};
+
+void configure_upkeep() {
+  validate_interval = option("BUDDYMALLOC_VALIDATE", 0);
+  if (validate_interval != 0) upkeep_wanted.fetch_or(kUpkeepValidate);
+}
+
+void upkeep_slow(SlowPath from) {
+  const std::uint8_t wanted = upkeep_wanted.load(std::memory_order_relaxed);
+  const std::uint8_t attention = process.attention();
+  if ((wanted & kUpkeepValidate) != 0) validate_now_and_then();
+  if ((attention & pages::Zone::kPolluted) != 0) after_pollution();
+  if ((wanted & kUpkeepThread) != 0 && from == SlowPath::kAlloc) background.consider();
+  if ((attention & pages::Zone::kSlack) == 0) return;
+  if (background.at_work()) return background.wake();
+  if (const std::uint64_t now = os::coarse_ms(); due(last_age, kAgeStep, now))
+    process.nodes.for_each_zone([now](pages::Zone& z) { z.age(now); });
+}
+
+}  // namespace bm::heap
