@@ -67,6 +67,7 @@ class Session {
       default:
         if ((op & 16) != 0) return ArenaVm::fail(1 + in.byte() % 8U, in.byte() % 8U);
         if ((op & 32) != 0) return zone_.recover();
+        if ((op & 128) != 0) return zone_.note_turnover(std::size_t{in.byte()} << (kPageblockOrder / 2));
         zone_.keeps_reserve = (op & 64) != 0;
     }
   }

@@ -92,6 +92,7 @@ TEST_CASE("a run's first page tells its length, at every length", "[mem_map]") {
     REQUIRE(f.z.map.run_pages(Pfn{1024}) == n);
     REQUIRE(f.z.map.entry(Pfn{1024}) < kFirstOwnerEntry);
   }
+  CHECK(f.z.map.entry(Pfn{1024}) == 1023);  // as the header, and whoever reads from outside, has it
   CHECK(f.z.map.run_pages(Pfn{1025}) == 0);
   f.z.map.set_entry({1024}, kFirstOwnerEntry);
   CHECK(f.z.map.run_pages(Pfn{1024}) == 0);

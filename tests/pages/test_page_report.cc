@@ -195,6 +195,15 @@ TEST_CASE("the indices are printed as the kernel does, the sign of a fraction in
   for (int o = 0; o <= 8; ++o) index += "-1.000 ", unusable += "0.000 ";
   CHECK(printed([&](TextSink& out) { print_extfrag_index(out, &z, 1); }) == index + " 0.-500  0.-250 \n");
   CHECK(printed([&](TextSink& out) { print_unusable_index(out, &z, 1); }) == unusable + "1.000 1.000 \n");
+  ZoneReport hundred;  // 99 pages, in blocks for fractions of each number of digits
+  hundred.free_blocks[1][0] = 1;
+  hundred.free_blocks[1][1] = 1;
+  hundred.free_blocks[1][2] = 2;
+  hundred.free_blocks[1][3] = 1;
+  hundred.free_blocks[1][4] = 1;
+  hundred.free_blocks[1][6] = 1;
+  const std::string text = printed([&](TextSink& out) { print_unusable_index(out, &hundred, 1); });
+  CHECK(text.substr(22, 42) == "0.000 0.010 0.030 0.111 0.191 0.353 0.353 ");
 }
 
 }  // namespace

@@ -111,6 +111,13 @@ TEST_CASE("holes of a whole-free pageblock whose purge in whole failed", "[zone_
   CHECK(z.zone.validate(2) == 0);  // FA-2: a pageblock without a dirty page is not in kDirtyWhole
 }
 
+TEST_CASE("watermarks: 8 and 16 MiB to begin with", "[zone_purge]") {
+  FakeVm vm;
+  ZoneFixture z(FakeVm::table);
+  CHECK(z.zone.watermarks.low == 4 * kBlock);
+  CHECK(z.zone.watermarks.high == 8 * kBlock);
+}
+
 TEST_CASE("watermarks: above high, free memory goes back until low", "[zone_purge]") {
   FakeVm vm;
   Fixture z;

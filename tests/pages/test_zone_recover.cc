@@ -242,8 +242,10 @@ TEST_CASE("a run in transition is free after recover, over pageblocks too, and d
   auto& intent = *static_cast<IntentWords*>(member(IntentInRecover{}, z.zone));
   intent = {run.first, run.pages};
   z.block(run.first.block().value).isolated = true;  // by a purge that is no more
+  const std::uint32_t changes = z.zone.changes();
   z.zone.recover();
   CHECK(intent.pages == 0);
+  CHECK(z.zone.changes() > changes);
   CHECK(z.zone.validate(2) == 0);
   CHECK(z.zone.changes() % 2 == 0);
   const auto c = z.zone.counters();
