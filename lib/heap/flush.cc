@@ -130,6 +130,7 @@ void ThreadHeap::flush_all() {
     bins[c].refills = bins[c].flushes = 0;
   }
   drain_pages();
+  drain_api_pages();
 }
 
 }  // namespace bm::heap

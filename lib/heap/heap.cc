@@ -15,11 +15,6 @@ namespace {
 
 using slab::kClass;
 
-ThreadHeap* heap_of_thread() {
-  ThreadHeap* const h = current_heap();
-  return h != nullptr ? h : process.acquire();
-}
-
 void* allocate_in_class(unsigned c, bool* zeroed) {
   process.settle_fork();
   Reclaim reclaim(kClass[c].size);

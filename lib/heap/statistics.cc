@@ -71,6 +71,26 @@ int check_slab(std::uint32_t i, const ThreadHeap& h) {
   return broken;
 }
 
+// By the thread whose heap it is.
+int check_listed_pages(const ThreadHeap& own) {
+  int broken = 0;
+  own.api_pages.for_each([&](Pfn first, unsigned order) {
+    const pages::Pageblock& d = process.map.block(first.block());
+    const auto check = [&](bool ok, const char* invariant) {
+      if (ok) return;
+      ++broken;
+      char buffer[128];
+      Text text(buffer, sizeof buffer);
+      text << "buddymalloc: invariant " << invariant << " broken, page " << first.value << " on a list of heap "
+           << own.index << "\n";
+      os::write_all(2, buffer, text.size());
+    };
+    check(process.map.entry(first) == 0 && !d.free.any(first.offset(), std::size_t{1} << order), "PA-1");
+    check(d.zone == own.api_zone, "PA-3");
+  });
+  return broken;
+}
+
 // The heap's lock is held.
 int check_slabs(ThreadHeap& owner) {
   const HeapState s = owner.state.load();
@@ -95,7 +115,7 @@ void statistics(Statistics& out) {
   std::size_t binned_bytes = 0;
   for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
     const ThreadHeap& h = process.heap(i);
-    list_pages += h.pages.held_pages();
+    list_pages += h.pages.held_pages() + h.api_pages.held_pages();
     for (unsigned c = 0; c < slab::kClasses; ++c) binned_bytes += h.cached_objects(c) * kClass[c].size;
   }
   const std::size_t taken_pages = zone.opened_pages - zone.free_pages;
@@ -142,7 +162,7 @@ int validate() {
     if (owner.state.load() == HeapState::kFrozen) continue;  // its lock may be held for good
     if (&owner == current_heap()) {
       OwnerGuard hold(owner);
-      broken += check_slabs(owner);
+      broken += check_slabs(owner) + check_listed_pages(owner);
     } else {
       HelperGuard hold(owner);
       broken += check_slabs(owner);

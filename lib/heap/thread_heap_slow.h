@@ -1,6 +1,7 @@
 // thread_heap_slow.h: the whole of a thread's heap; the slow side of thread_heap.h.  layer: heap
-// bins are the owning thread's alone, without a lock; everything below `lock` is reached under it, by the owner on its
-// slow path and by others who help (drain what they freed into an idle or abandoned heap, trim, validate).
+// bins and the page API's lists are the owning thread's alone, without a lock; everything else below `lock` is reached under
+// it, by the owner on its slow path and by others who help (drain what they freed into an idle or abandoned heap, trim,
+// validate).
 // A heap outlives its thread: it is handed whole to a later one. Only its index ever names the owner of a slab.
 // [HP-1] a slab of this heap with free objects is in the bucket list [its class][Slab::wanted_bucket()]; others are in none
 // [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array
@@ -49,12 +50,16 @@ struct alignas(kCacheLine) ThreadHeap {
   std::size_t cached_capacity;   // bytes all bins could hold
   std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
   BinState bins[slab::kClasses];
-  pcp::PageLists pages;     // of `pages_zone`
-  pages::Zone* pages_zone;  // null: none yet
+  pcp::SlabPageLists pages;  // of `pages_zone`
+  pages::Zone* pages_zone;   // null: none yet
 
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
   std::atomic<std::uint32_t> pending_count;
+
+  // --- the owning thread's alone, without a lock, as its bins are
+  alignas(kCacheLine) pcp::ApiPageLists api_pages;  // of the zone with that number
+  unsigned api_zone;
 
   void start(std::uint32_t heap_index);
 
@@ -66,7 +71,9 @@ struct alignas(kCacheLine) ThreadHeap {
   bool take_pages(unsigned order, pages::Migratetype type, Pfn& out);
   void give_back_pages(unsigned order, Pfn first);
   void drain_pages();
-  // Everything the bins and page lists hold goes back, lock held.
+  // By the owner, or for it once it is gone.
+  void drain_api_pages() { api_pages.drain(process.nodes.zone(api_zone)); }
+  // Everything the bins and page lists hold goes back, lock held. By the owner, or for it once it is gone.
   void flush_all();
   // Merges what other threads freed, lock held.
   void drain_pending();
@@ -179,6 +186,12 @@ void free_run_object(void* p);  // of a run class, with or without a heap
 inline ThreadHeap* current_heap() {
   Front* const f = t_state.front;
   return f == &kEmptyFront ? nullptr : reinterpret_cast<ThreadHeap*>(f);
+}
+
+// The calling thread's, made if need be; null: out of memory.
+inline ThreadHeap* heap_of_thread() {
+  ThreadHeap* const h = current_heap();
+  return h != nullptr ? h : process.acquire();
 }
 
 }  // namespace bm::heap

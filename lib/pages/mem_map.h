@@ -3,6 +3,7 @@
 // uses only the values below kFirstOwnerEntry; what larger values mean is the business of the layer above.
 //   0               free, or inside a run, or never handed out
 //   1..512          first page of a run of that many pages
+//   513..640        pages that the page API has handed out; heap/page_api.h says what each value means
 //   kRunOfBlocks    first page of a longer run: Pageblock::run_pages has its length
 //   kMovableRun     first page of a block that has a handle and may be moved; which one is in Pageblock::slab_index, how
 //                   long it is the layer above knows
@@ -23,6 +24,7 @@
 
 namespace bm::pages {
 
+inline constexpr std::uint32_t kFirstPageApiEntry = kPagesPerBlock + 1;
 inline constexpr std::uint32_t kRunOfBlocks = 1023;
 inline constexpr std::uint32_t kMovableRun = 2048;
 inline constexpr std::uint32_t kFirstOwnerEntry = 4096;

@@ -63,17 +63,25 @@ int PageBitmap::largest_order() const {
   return static_cast<int>(kPageblockOrder);
 }
 
-std::size_t PageBitmap::best_fit(unsigned order) const {
+unsigned PageBitmap::merged_order(std::size_t first, unsigned order) const {
+  for (; order < kPageblockOrder; ++order) {
+    const std::size_t pages = std::size_t{1} << order;
+    if (!all(first ^ pages, pages)) break;
+    first &= ~pages;
+  }
+  return order;
+}
+
+unsigned PageBitmap::best_blocks(unsigned order, PageBitmap& first_pages) const {
   Words w = word;
   unsigned k = 0;
   for (; k < order && k < kLevelsInWord; ++k) next_level(w, k);
   for (; k < kLevelsInWord; ++k) {
     Words parents = w;
     next_level(parents, k);
-    for (std::size_t i = 0; i < w.size(); ++i) {
-      const std::uint64_t exact = without_parents(w[i], parents[i], 1U << k);
-      if (exact != 0) return i * 64 + lowest_bit(exact);
-    }
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) seen |= first_pages.word[i] = without_parents(w[i], parents[i], 1U << k);
+    if (seen != 0) return k;
     w = parents;
   }
   std::uint64_t m = word_level(w);
@@ -81,10 +89,22 @@ std::size_t PageBitmap::best_fit(unsigned order) const {
   for (; k < kPageblockOrder; ++k) {
     const std::uint64_t parents = next_word_level(m, k);
     const std::uint64_t exact = without_parents(m, parents, 1U << (k - kWordOrder));
-    if (exact != 0) return std::size_t{lowest_bit(exact)} * 64;
+    if (exact != 0) {
+      m = exact;
+      break;
+    }
     m = parents;
   }
-  return 0;  // the whole pageblock is free
+  for (std::size_t i = 0; i < w.size(); ++i) first_pages.word[i] = m >> i & 1;
+  return k;
+}
+
+std::size_t PageBitmap::best_fit(unsigned order) const {
+  PageBitmap best;
+  best_blocks(order, best);
+  std::size_t i = 0;
+  while (best.word[i] == 0) ++i;
+  return i * 64 + lowest_bit(best.word[i]);
 }
 
 void PageBitmap::count_blocks(std::size_t* counts) const {

@@ -19,7 +19,7 @@ struct alignas(kCacheLine) PageBitmap {
   static constexpr std::uint64_t kWordPages = bit_span(0, kPagesPerBlock < 64 ? kPagesPerBlock : 64);
   std::array<std::uint64_t, kWords> word{};
 
-  // The four below take a range inside the block: first + n <= kPagesPerBlock, n >= 1.
+  // The five below take a range inside the block: first + n <= kPagesPerBlock, n >= 1.
   void set(std::size_t first, std::size_t n) {
     for_words(first, n, [this](std::size_t i, std::uint64_t m) { word[i] |= m; });
   }
@@ -36,6 +36,11 @@ struct alignas(kCacheLine) PageBitmap {
     for_words(first, n, [&](std::size_t i, std::uint64_t m) { seen |= word[i] & m; });
     return seen != 0;
   }
+  bool all(std::size_t first, std::size_t n) const {
+    std::uint64_t missing = 0;
+    for_words(first, n, [&](std::size_t i, std::uint64_t m) { missing |= m & ~word[i]; });
+    return missing == 0;
+  }
   std::size_t count() const {
     std::size_t sum = 0;
     for (const std::uint64_t w : word) sum += std::size_t(popcount(w));
@@ -45,8 +50,13 @@ struct alignas(kCacheLine) PageBitmap {
   // Order of the largest free block, -1 when no page is free.
   int largest_order() const;
 
-  // First page of the best free block for 2^order pages: the smallest that suffices, then the lowest address.
-  // Precondition: largest_order() >= order.
+  // Of the free block that holds the free, aligned block of 2^order pages at `first`.
+  unsigned merged_order(std::size_t first, unsigned order) const;
+
+  // The best free blocks for 2^order pages are the smallest that suffice. Returns their order; `first_pages` gets a bit for
+  // the first page of each. Precondition: largest_order() >= order.
+  unsigned best_blocks(unsigned order, PageBitmap& first_pages) const;
+  // First page of the lowest of these.
   std::size_t best_fit(unsigned order) const;
 
   // Adds to counts[o] the free blocks of exactly order o (no free buddy), o = 0..kPageblockOrder.

@@ -33,6 +33,11 @@ struct Pageblock {
   // Written by the owner of the page, read by whoever frees into it: the slab, or the handle, of what starts at the page.
   std::uint32_t slab_index[kPagesPerBlock];
 
+  PageBitmap backed_free() const {
+    PageBitmap both;
+    for (std::size_t i = 0; i < PageBitmap::kWords; ++i) both.word[i] = free.word[i] & dirty.word[i];
+    return both;
+  }
   bool whole_free() const { return free_pages == kPagesPerBlock; }
   bool hidden() const { return isolated || migratetype == Migratetype::kIsolate; }
   Migratetype reported_type() const { return hidden() ? Migratetype::kIsolate : migratetype; }

@@ -50,9 +50,10 @@ void Zone::unlist(BlockIndex b) {
   note_slack();
 }
 
-void Zone::relist(BlockIndex b) {
+void Zone::relist(BlockIndex b) { relist(b, map_->block(b).free.largest_order()); }
+
+void Zone::relist(BlockIndex b, int order) {
   Pageblock& d = map_->block(b);
-  const int order = d.free.largest_order();
   if (order == d.largest_order) return;
   unlist(b);
   d.largest_order = static_cast<std::int8_t>(order);
@@ -119,6 +120,12 @@ bool Zone::find_in_other_types(unsigned order, Migratetype type, BlockIndex& out
 }
 
 void Zone::take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed) {
+  take_pages(b, first, pages, zeroed);
+  relist(b);
+}
+
+// Leaves the pageblock's largest order as it was.
+void Zone::take_pages(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed) {
   Pageblock& d = map_->block(b);
   const std::size_t dirty = d.dirty.count(first, pages);
   if (dirty != 0) zeroed = false;
@@ -131,7 +138,6 @@ void Zone::take_in_block(BlockIndex b, std::size_t first, std::size_t pages, boo
   used_ += pages;
   turnover_ += pages;
   if (used_ > peak_used_) note_peak();
-  relist(b);
 }
 
 // A peak well above the one before is a new phase: what was handed out before it earns nothing.
@@ -149,17 +155,36 @@ void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
   d.free_pages = static_cast<std::uint16_t>(d.free_pages + pages);
   free_pages_ += pages;
   backed_free_ += d.dirty.count(first, pages);
-  relist(b);
+  // Only a block around the freed pages can be larger than the largest was.
+  if ((pages & (pages - 1)) == 0 && first % pages == 0)
+    relist(b, std::max<int>(d.largest_order, static_cast<int>(d.free.merged_order(first, ceil_order(pages)))));
+  else
+    relist(b);
 }
 
-// Takes the best free block of 2^order pages in b; only its first `pages` pages are used.
-Pfn Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroed) {
-  const std::size_t at = map_->block(b).free.best_fit(order);
-  const Pfn first = first_pfn(b) + at;
-  intent_.declare(first, pages);
-  take_in_block(b, at, pages, zeroed);
-  intent_.done();
-  return first;
+// Takes up to `count` runs of `pages` pages from the best free blocks of 2^order in b, from the lowest up and side by side in
+// each, as far as these last. One by one it would be the same runs: what is left of a best block is best for the next.
+std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out) {
+  const Pageblock& d = map_->block(b);
+  PageBitmap best;
+  const unsigned found = d.free.best_blocks(order, best);
+  const std::size_t room = std::size_t{1} << (found - order);
+  std::size_t n = 0;
+  for (std::size_t i = 0; n < count && i < PageBitmap::kWords; ++i)
+    for (std::uint64_t bits = best.word[i]; bits != 0; bits &= bits - 1)
+      for (std::size_t taken = 0, here = 0; taken < room && n < count; taken += here, n += here) {
+        const std::size_t at = i * 64 + lowest_bit(bits) + (taken << order);
+        // Runs that leave a tail free are taken one at a time: a transition is of adjacent pages.
+        here = pages == std::size_t{1} << order ? std::min(count - n, room) : 1;
+        for (std::size_t k = 0; k < here; ++k)
+          out[n + k] = {first_pfn(b) + (at + k * pages), pages, !d.dirty.any(at + k * pages, pages)};
+        bool zeroed = true;
+        intent_.declare(out[n].first, here * pages);
+        take_pages(b, at, here * pages, zeroed);
+        intent_.done();
+      }
+  if (static_cast<int>(found) == d.largest_order) relist(b);
+  return n;
 }
 
 bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
@@ -172,11 +197,10 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
     if (alloc_blocks(pages, type, align_blocks, placement, out)) return true;
     if (order > kPageblockOrder) return false;
   }
+  if (request == Request::kCritical && alloc_backed(pages, order, type, out)) return true;
   BlockIndex b;
   if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
-  out.pages = pages;
-  out.zeroed = true;
-  out.first = take_from(b, order, pages, out.zeroed);
+  take_from(b, order, pages, 1, &out);
   return true;
 }
 
@@ -190,12 +214,8 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
       if (n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0])) n = 1;
       break;
     }
-    do {
-      Run& run = out[n++];
-      run.pages = pages;
-      run.zeroed = true;
-      run.first = take_from(b, order, pages, run.zeroed);
-    } while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
+    do n += take_from(b, order, pages, count - n, out + n);
+    while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
   }
   return n;
 }

@@ -39,7 +39,7 @@ struct Run {
 
 enum class Request : unsigned char {
   kNormal,
-  kCritical,     // may use the reserve: for what must succeed when the OS refuses memory
+  kCritical,     // for what must succeed when the OS refuses memory: the reserve first, then what is backed, then any
   kRelocatable,  // the caller can move it or drop it at any time: may be lent a contiguous range
 };
 
@@ -110,6 +110,9 @@ class Zone {
   bool release_cma(BlockIndex first, std::size_t blocks);
   // Hands out just this range, isolated or of a contiguous range; false: not all of it is free.
   bool take(Pfn first, std::size_t pages, Run& out);
+  // Hands out the lowest free range of that many pages inside a contiguous range; its address is a multiple of `alignment`
+  // bytes, a power of two of at least a page. False: there is none.
+  bool take_within(BlockIndex first, std::size_t blocks, std::size_t pages, std::size_t alignment, Run& out);
 
   // Compaction (zone_compact.cc). A moment's view of a pageblock; false: not opened.
   bool look(BlockIndex b, BlockView& out);
@@ -222,18 +225,22 @@ class Zone {
   // All below: lock_ held.
   bool find_block(unsigned order, Migratetype type, Request request, BlockIndex& out);
   bool find_in_type(unsigned order, Migratetype type, BlockIndex& out) const;
+  bool alloc_backed(std::size_t pages, unsigned order, Migratetype type, Run& out);
   bool alloc_reserved(std::size_t pages, unsigned order, Request request, Run& out);
   void fill_reserve();
   bool find_in_other_types(unsigned order, Migratetype type, BlockIndex& out);
   void add_fresh(BlockIndex first, std::size_t blocks);
   bool open_fresh(Migratetype type, BlockIndex& out);
   void retype(BlockIndex b, Migratetype type);
-  Pfn take_from(BlockIndex b, unsigned order, std::size_t pages, bool& zeroed);
+  std::size_t take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
   void free_range(Pfn first, std::size_t pages);
   bool range_free(Pfn first, std::size_t pages);
   void take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
+  void take_pages(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
+  bool set_apart_and_free(Pfn first, std::size_t pages, std::size_t& used) const;
+  void take_range(Pfn first, std::size_t pages, Run& out);
   void note_peak();
   void free_in_block(BlockIndex b, std::size_t first, std::size_t pages);
   bool opened(BlockIndex b) const;
@@ -244,7 +251,8 @@ class Zone {
   void list(BlockIndex b);                                                   // into the free sets, by its maps
   void unlist(BlockIndex b);                                                 // out of them
   void relist(BlockIndex b);                                                 // after its maps changed
-  bool purge_one_run(std::size_t most_blocks, std::size_t& purged);          // unlocks while the OS works
+  void relist(BlockIndex b, int largest_order);
+  bool purge_one_run(std::size_t most_blocks, std::size_t& purged);  // unlocks while the OS works
   std::size_t purge_holes();
   void balance(std::size_t freed_pages);   // likewise
   void purge_slack_to(std::size_t pages);  // likewise

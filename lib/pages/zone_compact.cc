@@ -67,9 +67,7 @@ bool Zone::alloc_in(BlockIndex b, std::size_t pages, Run& out) {
   const Pageblock& d = map_->block(b);
   const bool partly_used = !d.hidden() && d.migratetype == Migratetype::kMovable && !d.whole_free();
   if (!partly_used || d.largest_order < static_cast<int>(order)) return false;
-  out.pages = pages;
-  out.zeroed = true;
-  out.first = take_from(b, order, pages, out.zeroed);
+  take_from(b, order, pages, 1, &out);
   turnover_ -= std::min(turnover_, pages);  // who moves does not hand out: nothing is earned by it
   return true;
 }

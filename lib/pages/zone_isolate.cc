@@ -56,30 +56,59 @@ bool Zone::release_cma(BlockIndex first, std::size_t blocks) {
   return true;
 }
 
-bool Zone::take(Pfn first, std::size_t pages, Run& out) {
-  const Hold hold(*this);
-  Pfn at = first;
-  for (std::size_t left = pages; left != 0;) {
-    const std::size_t here = std::min(left, kPagesPerBlock - at.offset());
+// False: not all of the range is free; `used` is how far it is, in pages, and one more.
+bool Zone::set_apart_and_free(Pfn first, std::size_t pages, std::size_t& used) const {
+  for (std::size_t done = 0; done < pages;) {
+    const Pfn at = first + done;
+    const std::size_t here = std::min(pages - done, kPagesPerBlock - at.offset());
     const Pageblock& d = map_->block(at.block());
     const bool set_apart = d.migratetype == Migratetype::kCma || d.migratetype == Migratetype::kIsolate;
-    if (!set_apart || d.isolated || d.free.count(at.offset(), here) != here) return false;
-    at = at + here;
-    left -= here;
+    used = done + 1;
+    if (!set_apart || d.isolated) return false;
+    if (d.free.count(at.offset(), here) != here) {
+      while (d.free.any(at.offset() + (used - 1 - done), 1)) ++used;
+      return false;
+    }
+    done += here;
   }
+  return true;
+}
+
+void Zone::take_range(Pfn first, std::size_t pages, Run& out) {
   out.first = first;
   out.pages = pages;
   out.zeroed = true;
   intent_.declare(first, pages);
-  at = first;
-  for (std::size_t left = pages; left != 0;) {
-    const std::size_t here = std::min(left, kPagesPerBlock - at.offset());
+  for (Pfn at = first; pages != 0;) {
+    const std::size_t here = std::min(pages, kPagesPerBlock - at.offset());
     take_in_block(at.block(), at.offset(), here, out.zeroed);
     at = at + here;
-    left -= here;
+    pages -= here;
   }
   intent_.done();
+}
+
+bool Zone::take(Pfn first, std::size_t pages, Run& out) {
+  const Hold hold(*this);
+  std::size_t used = 0;
+  if (!set_apart_and_free(first, pages, used)) return false;
+  take_range(first, pages, out);
   return true;
+}
+
+bool Zone::take_within(BlockIndex first, std::size_t blocks, std::size_t pages, std::size_t alignment, Run& out) {
+  const Hold hold(*this);
+  const auto start = reinterpret_cast<std::uintptr_t>(map_->address(first_pfn(first)));
+  const auto aligned = [&](std::size_t page) {
+    return (align_up(start + (page << kPageShift), alignment) - start) >> kPageShift;
+  };
+  const std::size_t all = blocks << kPageblockOrder;
+  for (std::size_t at = aligned(0), used = 0; at <= all && pages <= all - at; at = aligned(at + used))
+    if (set_apart_and_free(first_pfn(first) + at, pages, used)) {
+      take_range(first_pfn(first) + at, pages, out);
+      return true;
+    }
+  return false;
 }
 
 }  // namespace bm::pages

@@ -30,26 +30,44 @@ void Zone::fill_reserve() {
   if (wanted <= reserve_backed_) return;
   const std::size_t more = wanted - reserve_backed_;
   if (!vm_->populate(map_->address(first_pfn(reserve_) + reserve_backed_), more << kPageShift)) return;
+  // What is known of these pages needs memory as well: whoever hands one out writes there.
+  for (std::size_t k = reserve_backed_; k < wanted; ++k) {
+    map_->set_entry(first_pfn(reserve_) + k, 0);
+    map_->set_slab_index(first_pfn(reserve_) + k, 0);
+  }
   Pageblock& d = map_->block(reserve_);
   backed_free_ += more;  // beyond what was backed nothing is ever in use
   d.dirty.set(reserve_backed_, more);
   reserve_backed_ = wanted;
 }
 
+// What the OS refuses may be a page fault, which nobody is told of. The reserve's pages surely have memory behind them, and
+// as in the kernel come first; free pages of other pageblocks that have been in use probably have some.
+bool Zone::alloc_backed(std::size_t pages, unsigned order, Migratetype type, Run& out) {
+  if (order > kPageblockOrder) return false;
+  if (alloc_reserved(pages, order, Request::kCritical, out)) return true;
+  for (unsigned i = 0; i < map_->section_count(); ++i) {
+    const Section& s = map_->section(i);
+    for (std::uint32_t k = 0; s.zone == number_ && k < s.opened; ++k) {
+      const BlockIndex b = s.first + k;
+      const Pageblock& d = map_->block(b);
+      if (d.hidden() || !is_pcp_type(d.migratetype) || d.largest_order < static_cast<int>(order)) continue;
+      const PageBitmap backed = d.backed_free();
+      if (backed.largest_order() < static_cast<int>(order)) continue;
+      if (d.whole_free()) retype(b, type);
+      take_range(first_pfn(b) + backed.best_fit(order), pages, out);
+      return true;
+    }
+  }
+  return false;
+}
+
 bool Zone::alloc_reserved(std::size_t pages, unsigned order, Request request, Run& out) {
   if (!has_reserve_ || order > kPageblockOrder) return false;
-  Pageblock& d = map_->block(reserve_);
-  PageBitmap backed;
-  for (std::size_t i = 0; i < PageBitmap::kWords; ++i) backed.word[i] = d.free.word[i] & d.dirty.word[i];
+  const PageBitmap backed = map_->block(reserve_).backed_free();
   const std::size_t leave = request == Request::kCritical ? 0 : kLeast;
   if (backed.count() < pages + leave || backed.largest_order() < static_cast<int>(order)) return false;
-  const std::size_t at = backed.best_fit(order);
-  out.first = first_pfn(reserve_) + at;
-  out.pages = pages;
-  out.zeroed = true;
-  intent_.declare(out.first, pages);
-  take_in_block(reserve_, at, pages, out.zeroed);
-  intent_.done();
+  take_range(first_pfn(reserve_) + backed.best_fit(order), pages, out);
   return true;
 }
 

@@ -2,69 +2,79 @@
 #include "pcp/page_lists.h"
 
 #include <algorithm>
-#include <atomic>
 
 namespace bm::pcp {
 
-bool PageLists::alloc(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn& out) {
+template <class Marks>
+bool PageLists<Marks>::alloc(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn& out) {
   if (order >= kOrders) {
     pages::Run run;
     if (!zone.alloc(std::size_t{1} << order, type, run)) return false;
     out = run.first;
     return true;
   }
-  List& list = lists_[order][pages::index(type)];
-  if (list.count == 0) {
-    pages::Run fresh[kMaxHigh];
-    const std::size_t n = zone.alloc_batch(std::size_t{1} << order, type, kBatch[order], fresh);
-    if (n == 0) return false;
-    for (std::size_t i = 0; i < n; ++i) list.block[n - 1 - i] = fresh[i].first;  // lowest address first
-    std::atomic_signal_fence(std::memory_order_release);
-    list.count = static_cast<std::uint32_t>(n);
-  }
-  out = list.block[--list.count];
-  return true;
+  if (pop(order, type, out)) return true;
+  refill(zone, order, type);
+  return pop(order, type, out);
 }
 
-void PageLists::free(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn first) {
+template <class Marks>
+void PageLists<Marks>::refill(pages::Zone& zone, unsigned order, pages::Migratetype type) {
+  List& list = lists_[order][pages::index(type)];
+  pages::Run fresh[kMaxHigh];
+  const std::size_t n = zone.alloc_batch(std::size_t{1} << order, type, kBatch[order], fresh);
+  for (std::size_t i = 0; i < n; ++i) list.block[n - 1 - i] = fresh[i].first;  // lowest address first
+  std::atomic_signal_fence(std::memory_order_release);
+  list.count = static_cast<std::uint32_t>(n);
+}
+
+template <class Marks>
+void PageLists<Marks>::free(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn first) {
   // Pages of a pageblock that is being drained, lent or reserved go straight back.
   if (order >= kOrders || !pages::is_pcp_type(type)) {
     zone.free(first, std::size_t{1} << order);
     return;
   }
-  List& list = lists_[order][pages::index(type)];
-  if (list.count == kHigh[order]) {
-    // the oldest go, the hot ones stay
-    const std::size_t batch = kBatch[order];
-    Pfn out[kMaxHigh];
-    std::copy_n(list.block.begin(), batch, out);
-    list.count = 0;
-    std::atomic_signal_fence(std::memory_order_release);
-    std::copy(list.block.begin() + static_cast<std::ptrdiff_t>(batch), list.block.begin() + kHigh[order],
-              list.block.begin());
-    std::atomic_signal_fence(std::memory_order_release);
-    list.count = static_cast<std::uint32_t>(kHigh[order] - batch);
-    zone.free_batch(std::size_t{1} << order, out, batch);
-  }
-  list.block[list.count] = first;
-  std::atomic_signal_fence(std::memory_order_release);
-  ++list.count;
+  if (full(order, type)) spill(zone, order, type);
+  push(order, type, first);
 }
 
-void PageLists::drain(pages::Zone& zone) {
+// The oldest go, the hot ones stay.
+template <class Marks>
+void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, pages::Migratetype type) {
+  List& list = lists_[order][pages::index(type)];
+  const std::size_t batch = kBatch[order];
+  Pfn out[kMaxHigh];
+  std::copy_n(list.block.begin(), batch, out);
+  list.count = 0;
+  std::atomic_signal_fence(std::memory_order_release);
+  std::copy(list.block.begin() + static_cast<std::ptrdiff_t>(batch), list.block.begin() + kHigh[order],
+            list.block.begin());
+  std::atomic_signal_fence(std::memory_order_release);
+  list.count = static_cast<std::uint32_t>(kHigh[order] - batch);
+  zone.free_batch(std::size_t{1} << order, out, batch);
+}
+
+template <class Marks>
+void PageLists<Marks>::drain(pages::Zone& zone) {
   for (unsigned order = 0; order < kOrders; ++order)
     for (List& list : lists_[order]) {
       const std::uint32_t n = list.count;
+      if (n == 0) continue;
       list.count = 0;
-      if (n != 0) zone.free_batch(std::size_t{1} << order, list.block.data(), n);
+      zone.free_batch(std::size_t{1} << order, list.block.data(), n);
     }
 }
 
-std::size_t PageLists::held_pages() const {
+template <class Marks>
+std::size_t PageLists<Marks>::held_pages() const {
   std::size_t sum = 0;
   for (unsigned order = 0; order < kOrders; ++order)
     for (const List& list : lists_[order]) sum += std::size_t{list.count} << order;
   return sum;
 }
+
+template class PageLists<ForSlabs>;
+template class PageLists<ForPageApi>;
 
 }  // namespace bm::pcp

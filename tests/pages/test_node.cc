@@ -78,6 +78,21 @@ struct NoSections : FakeVm {
   }
 };
 
+TEST_CASE("the backed pages that a critical request has are its zone's own", "[node]") {
+  NoSections vm;
+  NodesFixture z(2);
+  z.free(z.alloc({0}, 8));
+  for (const unsigned node : {1U, 0U}) {
+    Run run;
+    const Where where{node, ZoneType::kNormal, ZonelistKind::kThisNode};
+    REQUIRE(z.nodes->alloc(where, 8, kMovable, run, 0, Placement::kPacked, Request::kCritical));
+    CHECK(z.node_of(run) == node);
+    CHECK(run.zeroed == (node == 1));
+    z.free(run);
+  }
+  CHECK(z.broken() == 0);
+}
+
 TEST_CASE("one node: one zone, and nothing more", "[node]") {
   FakeVm vm;
   NodesFixture n(1);

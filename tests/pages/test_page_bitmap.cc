@@ -46,7 +46,7 @@ PageBitmap from(const Naive& n) {
   return b;
 }
 
-TEST_CASE("largest_order, best_fit and count_blocks on random maps", "[page_bitmap]") {
+TEST_CASE("largest_order, best_fit, best_blocks, merged_order and count_blocks on random maps", "[page_bitmap]") {
   INFO("BUDDYMALLOC_SEED=" << test::seed());
   Random random;
   std::size_t seen[kPageblockOrder + 2] = {};
@@ -69,6 +69,17 @@ TEST_CASE("largest_order, best_fit and count_blocks on random maps", "[page_bitm
       auto k = static_cast<unsigned>(o);
       while (naive_counts[k] == 0) ++k;  // the smallest that suffices, then the lowest address
       REQUIRE(map.best_fit(static_cast<unsigned>(o)) == lowest[k]);
+      PageBitmap best;
+      REQUIRE(map.best_blocks(static_cast<unsigned>(o), best) == k);
+      REQUIRE(best.count() == naive_counts[k]);
+      for (std::size_t at = 0; at < kPagesPerBlock; ++at) REQUIRE(best.any(at, 1) == block_at(naive, at, k));
+    }
+    for (unsigned o = 0; o <= kPageblockOrder; ++o) {
+      const std::size_t at = random.below(kPagesPerBlock) & ~((std::size_t{1} << o) - 1);
+      if (!free_at(naive, at, o)) continue;
+      unsigned merged = o;
+      while (!block_at(naive, at & ~((std::size_t{1} << merged) - 1), merged)) ++merged;
+      REQUIRE(map.merged_order(at, o) == merged);
     }
   }
   for (unsigned o = 0; o <= kPageblockOrder + 1; ++o) CHECK(seen[o] != 0);  // -1..9 all occurred
@@ -83,7 +94,7 @@ TEST_CASE("count_blocks adds", "[page_bitmap]") {
   CHECK(counts[kPageblockOrder] == 2);
 }
 
-TEST_CASE("set, clear, count and any over random ranges", "[page_bitmap]") {
+TEST_CASE("set, clear, count, any and all over random ranges", "[page_bitmap]") {
   INFO("BUDDYMALLOC_SEED=" << test::seed());
   Random random(1);
   Naive naive;
@@ -95,6 +106,7 @@ TEST_CASE("set, clear, count and any over random ranges", "[page_bitmap]") {
     for (std::size_t i = first; i < first + n; ++i) ones += naive[i] ? 1 : 0;
     REQUIRE(map.count(first, n) == ones);
     REQUIRE(map.any(first, n) == (ones != 0));
+    REQUIRE(map.all(first, n) == (ones == n));
     REQUIRE(map.count() == naive.count());
     const bool value = random.one_in(2);
     for (std::size_t i = first; i < first + n; ++i) naive[i] = value;

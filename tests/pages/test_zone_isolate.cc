@@ -207,5 +207,35 @@ TEST_CASE("no room: a range that is refused changes nothing", "[zone_isolate]") 
   CHECK(z.free_blocks(Migratetype::kCma, kPageblockOrder) == 0);
 }
 
+TEST_CASE("take_within: the lowest free range at a multiple of the alignment, across pageblocks", "[zone_isolate]") {
+  NoMoreSections vm;
+  Fixture z;
+  BlockIndex area;
+  REQUIRE(z.zone.make_cma(3, area));
+  const Pfn start = first_pfn(area);
+  const auto take = [&](std::size_t pages, std::size_t alignment) {
+    Run run;
+    REQUIRE(z.zone.take_within(area, 3, pages, alignment, run));
+    CHECK(run.pages == pages);
+    CHECK(run.zeroed);
+    CHECK(reinterpret_cast<std::uintptr_t>(z.at(run.first)) % alignment == 0);
+    return run.first.value - start.value;
+  };
+  CHECK(take(3, kPageSize) == 0);
+  CHECK(take(8, 16 * kPageSize) == 16);
+  CHECK(take(1, kPageSize) == 3);
+  CHECK(take(13, kPageSize) == 24);  // 4..15 is one short
+  CHECK(take(12, kPageSize) == 4);
+  CHECK(take(kBlock, kPageSize) == 37);
+  CHECK(take(100, kPageblockSize) == 2 * kBlock);
+  Run run;
+  CHECK_FALSE(z.zone.take_within(area, 3, kBlock, kPageSize, run));
+  CHECK_FALSE(z.zone.take_within(area, 3, 1, std::size_t{1} << 63, run));
+  CHECK_FALSE(z.zone.take_within(area, 3, SIZE_MAX >> kPageShift, kPageSize, run));
+  CHECK(take(2 * kBlock + 100 - 2 * kBlock + 12, kPageSize) == 37 + kBlock);
+  const Run ordinary = z.alloc(1);  // not of the area
+  CHECK_FALSE(z.zone.take_within(ordinary.first.block(), 1, 1, kPageSize, run));
+}
+
 }  // namespace
 }  // namespace bm::pages

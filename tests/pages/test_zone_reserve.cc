@@ -97,13 +97,35 @@ TEST_CASE("when the OS refuses, critical requests are served from the reserve, t
   CHECK(z.request(1, Request::kCritical, run));
 }
 
-TEST_CASE("a critical request takes ordinary memory while there is some", "[zone_reserve]") {
+TEST_CASE("a critical request has the reserve first, then pages that have been in use, then any", "[zone_reserve]") {
+  NoMoreSections vm;
+  Fixture z;
+  z.alloc(kBlock), z.alloc(kBlock);
+  const Run used = z.alloc(9, kUnmovable);
+  z.free(used);
+  const auto type_of = [&](const Run& run) { return z.block(run.first.block().value).migratetype; };
+  Run run;
+  for (int k = 0; k < 2; ++k) {
+    REQUIRE(z.request(8, Request::kCritical, run));
+    CHECK(type_of(run) == Migratetype::kHighAtomic);
+  }
+  REQUIRE(z.request(8, Request::kCritical, run));
+  CHECK(run.first == used.first);
+  CHECK_FALSE(run.zeroed);
+  REQUIRE(z.request(1, Request::kCritical, run));
+  CHECK(run.first == used.first + 8);
+  REQUIRE(z.request(1, Request::kCritical, run));
+  CHECK(run.zeroed);
+  CHECK(type_of(run) == kMovable);
+}
+
+TEST_CASE("a critical request longer than the reserve is served as any other", "[zone_reserve]") {
   NoMoreSections vm;
   Fixture z;
   z.alloc(kBlock), z.alloc(kBlock), z.alloc(1);
   Run run;
-  REQUIRE(z.request(8, Request::kCritical, run));
-  CHECK(z.block(run.first.block().value).migratetype == kMovable);
+  CHECK(z.request(64, Request::kCritical, run));
+  CHECK(z.request(3 * kBlock, Request::kCritical, run));
 }
 
 TEST_CASE("an ordinary request has what is above the least, before it fails", "[zone_reserve]") {

@@ -13,9 +13,12 @@ namespace {
 
 using namespace test;
 
-struct Fixture : ZoneFixture {
-  Fixture() : ZoneFixture(FakeVm::table) {}
-  ~Fixture() { CHECK(zone.validate(2) == 0); }
+using PageLists = SlabPageLists;
+
+template <class Lists>
+struct FixtureOf : ZoneFixture {
+  FixtureOf() : ZoneFixture(FakeVm::table) {}
+  ~FixtureOf() { CHECK(zone.validate(2) == 0); }
   Pfn take(unsigned order, Migratetype type = kMovable) {
     Pfn p;
     REQUIRE(lists.alloc(zone, order, type, p));
@@ -25,24 +28,27 @@ struct Fixture : ZoneFixture {
     const auto c = zone.counters();
     return c.opened_pages - c.free_pages;
   }
-  PageLists lists{};
+  Lists lists{};
 };
+using Fixture = FixtureOf<PageLists>;
 
 // PL-1, and what the table promises; a batch must leave room on the list it drains.
-TEST_CASE("the marks: batch below high, lists of at most 256 KiB", "[page_lists]") {
-  for (unsigned o = 0; o < PageLists::kOrders; ++o) {
-    CHECK(PageLists::kBatch[o] > 0);
-    CHECK(PageLists::kBatch[o] < PageLists::kHigh[o]);
-    CHECK(PageLists::kHigh[o] <= PageLists::kMaxHigh);
-    CHECK((std::size_t{PageLists::kHigh[o]} << (o + kPageShift)) <= 256 * 1024);
+TEMPLATE_TEST_CASE("the marks: batch below high, lists of at most 256 KiB", "[page_lists]", SlabPageLists,
+                   ApiPageLists) {
+  for (unsigned o = 0; o < TestType::kOrders; ++o) {
+    CHECK(TestType::kBatch[o] > 0);
+    CHECK(TestType::kBatch[o] < TestType::kHigh[o]);
+    CHECK(TestType::kHigh[o] <= TestType::kMaxHigh);
+    CHECK((std::size_t{TestType::kHigh[o]} << (o + kPageShift)) <= 256 * 1024);
   }
 }
 
-TEST_CASE("refill: one batch, handed out from the lowest address up", "[page_lists]") {
+TEMPLATE_TEST_CASE("refill: one batch, handed out from the lowest address up", "[page_lists]", SlabPageLists,
+                   ApiPageLists) {
   FakeVm vm;
-  Fixture z;
-  for (unsigned o = 0; o < PageLists::kOrders; ++o) {
-    const std::size_t batch = PageLists::kBatch[o], before = z.out_of_zone();
+  FixtureOf<TestType> z;
+  for (unsigned o = 0; o < TestType::kOrders; ++o) {
+    const std::size_t batch = TestType::kBatch[o], before = z.out_of_zone();
     Pfn last = z.take(o);
     CHECK(z.out_of_zone() == before + (batch << o));
     CHECK(z.lists.held_pages() == (batch - 1) << o);
@@ -69,11 +75,11 @@ TEST_CASE("the last freed is the next given, without the zone", "[page_lists]") 
   CHECK(z.out_of_zone() == before);
 }
 
-TEST_CASE("PL-1: at the high mark the oldest batch goes back", "[page_lists]") {
+TEMPLATE_TEST_CASE("PL-1: at the high mark the oldest batch goes back", "[page_lists]", SlabPageLists, ApiPageLists) {
   FakeVm vm;
-  for (unsigned o = 0; o < PageLists::kOrders; ++o) {
-    Fixture z;
-    const std::size_t high = PageLists::kHigh[o], batch = PageLists::kBatch[o];
+  for (unsigned o = 0; o < TestType::kOrders; ++o) {
+    FixtureOf<TestType> z;
+    const std::size_t high = TestType::kHigh[o], batch = TestType::kBatch[o];
     std::vector<Pfn> blocks;
     while (blocks.size() < high + 1 || z.lists.held_pages() != 0) blocks.push_back(z.take(o));
     for (std::size_t i = 0; i < high; ++i) z.lists.free(z.zone, o, kMovable, blocks[i]);
@@ -145,10 +151,11 @@ TEST_CASE("memory that runs out: what there is is given, then false", "[page_lis
   CHECK(lists.alloc(z.zone, 0, kMovable, p));
 }
 
-TEST_CASE("random use: no page twice, nothing lost, high marks kept", "[page_lists]") {
+TEMPLATE_TEST_CASE("random use: no page twice, nothing lost, high marks kept", "[page_lists]", SlabPageLists,
+                   ApiPageLists) {
   INFO("BUDDYMALLOC_SEED=" << seed());
   FakeVm vm;
-  Fixture z;
+  FixtureOf<TestType> z;
   struct Live {
     Pfn first;
     unsigned order;
@@ -158,7 +165,7 @@ TEST_CASE("random use: no page twice, nothing lost, high marks kept", "[page_lis
   std::vector<char> used(64 * kBlock);
   Random random;
   std::size_t live_pages = 0, limit = 0;
-  for (unsigned o = 0; o < PageLists::kOrders; ++o) limit += 3 * (std::size_t{PageLists::kHigh[o]} << o);
+  for (unsigned o = 0; o < TestType::kOrders; ++o) limit += 3 * (std::size_t{TestType::kHigh[o]} << o);
   for (int n = 0; n < 20000; ++n) {
     if (live.size() < 50 || (live.size() < 1000 && random.one_in(2))) {
       Live block{{}, static_cast<unsigned>(random.below(7)), static_cast<Migratetype>(random.below(3))};
@@ -179,6 +186,22 @@ TEST_CASE("random use: no page twice, nothing lost, high marks kept", "[page_lis
     REQUIRE(z.out_of_zone() == live_pages + z.lists.held_pages());
     REQUIRE(z.lists.held_pages() <= limit);
   }
+}
+
+TEST_CASE("pop and push are the part of it that needs no zone", "[page_lists]") {
+  FakeVm vm;
+  Fixture z;
+  Pfn p;
+  CHECK_FALSE(z.lists.pop(1, kMovable, p));
+  const Pfn first = z.take(1);
+  const std::size_t out = z.out_of_zone();
+  REQUIRE(z.lists.pop(1, kMovable, p));
+  CHECK(p == first + 2);
+  z.lists.push(1, kMovable, p);
+  while (!z.lists.full(1, kMovable)) z.lists.push(1, kMovable, z.take(1, kUnmovable));
+  CHECK(z.out_of_zone() > out);
+  CHECK(z.lists.pop(1, kMovable, p));
+  CHECK_FALSE(z.lists.full(1, kMovable));
 }
 
 }  // namespace

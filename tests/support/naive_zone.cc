@@ -165,6 +165,19 @@ std::optional<NaiveZone::Run> NaiveZone::from_reserve(std::size_t n, unsigned or
   return mark(*at, n, Page::kUsed);
 }
 
+// The reserve, then the lowest pageblock with a block of dirty pages that is large enough.
+std::optional<NaiveZone::Run> NaiveZone::from_backed(std::size_t n, unsigned order, Type type) {
+  if (const auto run = from_reserve(n, order, Request::kCritical)) return run;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    if (!blocks[b].opened || !is_pcp_type(blocks[b].type)) continue;
+    const auto at = best_fit(b, order, [](Page p) { return p == Page::kDirty; });
+    if (!at) continue;
+    if (pcp_whole(b)) blocks[b].type = type;
+    return mark(*at, n, Page::kUsed);
+  }
+  return std::nullopt;
+}
+
 // Whole-free pageblocks: the lowest run, else the free end of what is opened in a section and fresh ones behind it.
 std::optional<std::size_t> NaiveZone::find_run(std::size_t count) {
   std::size_t n = 0;
@@ -205,6 +218,8 @@ std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigne
     }
     if (order > kPageblockOrder) return std::nullopt;
   }
+  if (request == Request::kCritical)
+    if (const auto run = from_backed(n, order, type)) return run;
   const auto b = find_block(order, type, request);
   if (!b) return from_reserve(n, order, request);
   return place(*b, order, n);

@@ -1,7 +1,7 @@
 // naive_zone.h: the policy of pages::Zone done page by page, with nothing indexed.  layer: tests
 // Placement as zone.h and zone.cc specify it: own type by smallest sufficient largest order, then lowest pageblock, in it
 // the smallest sufficient block, then the lowest; a contiguous range, for what can leave it; a whole-free pageblock of any
-// pcp type; a fresh one; another type's; the reserve. The state is public: an enumeration sets it, a test compares it. Only
+// pcp type; a fresh one; another type's; the reserve. Critical requests: the reserve, then dirty pages, first. The state is public: an enumeration sets it, a test compares it. Only
 // Block::free and Block::largest are derived, by update().
 #pragma once
 
@@ -90,6 +90,7 @@ class NaiveZone {
   void fill_reserve();
   std::optional<std::size_t> reserve() const;
   std::optional<Run> from_reserve(std::size_t n, unsigned order, Request request);
+  std::optional<Run> from_backed(std::size_t n, unsigned order, Type type);
   std::optional<std::size_t> lowest(Type type, int largest) const;
   std::optional<std::size_t> smallest(Type type, unsigned order) const;
   std::optional<std::size_t> find_block(unsigned order, Type type, Request request);

@@ -1,4 +1,4 @@
-"""suites.py: the five comparisons. Each fills session.results; every line is a cost."""
+"""suites.py: the five comparisons, each of which fills session.results, where every line is a cost; and pages, without peers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .allocators import GLIBC, Allocator
+from .pages import pages
 from .programs import built_program, compile_c, empty_library, probe_source
 from .session import Session
 
@@ -131,4 +132,4 @@ def small_heap(session: Session) -> None:
                 session.results.add(line, "KiB", allocator, value)
 
 
-SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap}
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap, "pages": pages}

@@ -1,0 +1,135 @@
+// page_api.cc: see page_api.h.  layer: heap
+#include "heap/page_api.h"
+
+#include <cstring>
+
+#include "heap/reclaim.h"
+#include "os/fatal.h"
+
+namespace bm::heap {
+namespace {
+
+using pages::Migratetype;
+using pages::Run;
+
+constexpr const char* kBadFree = "bm_pages_free of pages that are free, of another order or not from bm_pages_alloc";
+constexpr const char* kBadSplit = "bm_pages_split of pages that are free, of another order or not from bm_pages_alloc";
+constexpr const char* kBadExact =
+    "bm_pages_free_exact of pages that are free, of another size or not from bm_pages_alloc_exact";
+
+bool alloc_run_of(std::size_t pages, unsigned align_order, PageRequest request, Run& out) {
+  const auto urgency = request.critical ? pages::Request::kCritical : pages::Request::kNormal;
+  const ThreadHeap* const h = current_heap();
+  const pages::Where where = h == nullptr ? pages::Where{} : process.local(*h);
+  return process.nodes.alloc(where, pages, request.type, out, align_order, pages::Placement::kPacked, urgency);
+}
+
+// The zone of the thread's lists: the one that is nearest now.
+pages::Zone& listed_zone(ThreadHeap& h) {
+  if (process.nodes.single()) return process.zone;
+  pages::Zone& nearest = process.nodes.normal_zone(process.local(h).node);
+  if (h.api_zone != nearest.number()) {
+    h.drain_api_pages();
+    h.api_zone = nearest.number();
+  }
+  return nearest;
+}
+
+// From the thread's list where there is one. A critical request passes it by: pages there may have no memory behind them.
+bool alloc_order(unsigned order, PageRequest request, Run& out) {
+  if (order >= pcp::kListOrders || request.critical) return alloc_run_of(std::size_t{1} << order, order, request, out);
+  out = {{}, std::size_t{1} << order, false};
+  ThreadHeap* const h = heap_of_thread();
+  if (h == nullptr) return false;
+  pages::Zone& zone = listed_zone(*h);
+  while (h->api_pages.alloc(zone, order, request.type, out.first)) {
+    const pages::Pageblock& d = process.map.block(out.first.block());
+    if (may_list(d) || d.migratetype == Migratetype::kHighAtomic) return true;
+    zone.free(out.first, out.pages);  // its pageblock was isolated while it lay on the list
+  }
+  return !process.nodes.single() && alloc_run_of(out.pages, order, request, out);  // what only other zones have
+}
+
+template <class Alloc>
+bool alloc_or_reclaim(std::size_t pages, Alloc alloc) {
+  if (!process.ensure_ready()) return false;
+  process.settle_fork();
+  Reclaim reclaim(pages << kPageShift);
+  do {
+    if (alloc()) return true;
+  } while (reclaim.next());
+  return false;
+}
+
+void* hand_out(const Run& run, std::uint32_t entry, bool zero) {
+  void* const p = process.map.address(run.first);
+  process.map.set_entry(run.first, entry);
+  if (zero && !run.zeroed) std::memset(p, 0, run.pages << kPageShift);
+  return p;
+}
+
+// All pages of an aligned part of a run that was split; their entries are cleared.
+bool take_split(Pfn first, std::size_t pages) {
+  if (first.value % pages != 0) return false;
+  for (std::size_t k = 0; k < pages; ++k)
+    if (process.map.entry(first + k) != kSplitEntry) return false;
+  for (std::size_t k = 0; k < pages; ++k) process.map.set_entry(first + k, 0);
+  return true;
+}
+
+}  // namespace
+
+Pfn page_at(const void* start, const char* message) {
+  Pfn p;
+  if (process.ready()) process.settle_fork();
+  if ((reinterpret_cast<std::uintptr_t>(start) & (kPageSize - 1)) != 0 || !process.map.find(start, p))
+    os::fatal(message, start);
+  return p;
+}
+
+void* alloc_pages(unsigned order, PageRequest request) {
+  Run run;
+  if (!alloc_or_reclaim(std::size_t{1} << order, [&] { return alloc_order(order, request, run); })) return nullptr;
+  return hand_out(run, kOrderEntry + order, request.zero);
+}
+
+void free_pages(void* start, unsigned order) {
+  if (start == nullptr) return;
+  const Pfn p = page_at(start, kBadFree);
+  if (order > kMaxApiOrder) os::fatal(kBadFree, start);
+  const std::size_t n = std::size_t{1} << order;
+  if (process.map.entry(p) == kOrderEntry + order)
+    process.map.set_entry(p, 0);
+  else if (!take_split(p, n))
+    os::fatal(kBadFree, start);
+  pages::Zone& zone = process.nodes.zone_of(p);
+  const pages::Pageblock& d = process.map.block(p.block());
+  if (ThreadHeap* const h = current_heap(); h != nullptr && h->api_zone == zone.number() && !d.isolated)
+    h->api_pages.free(zone, order, d.migratetype, p);
+  else
+    zone.free(p, n);
+}
+
+// The first page's entry last: until then the run is whole.
+void split_pages(void* start, unsigned order) {
+  const Pfn p = page_at(start, kBadSplit);
+  if (order > kMaxApiOrder || process.map.entry(p) != kOrderEntry + order) os::fatal(kBadSplit, start);
+  for (std::size_t k = std::size_t{1} << order; k-- != 0;) process.map.set_entry(p + k, kSplitEntry);
+}
+
+void* alloc_exact(std::size_t pages, PageRequest request) {
+  Run run;
+  if (!alloc_or_reclaim(pages, [&] { return alloc_run_of(pages, 0, request, run); })) return nullptr;
+  process.map.set_slab_index(run.first, static_cast<std::uint32_t>(pages));
+  return hand_out(run, kExactEntry, request.zero);
+}
+
+void free_exact(void* start, std::size_t pages) {
+  if (start == nullptr) return;
+  const Pfn p = page_at(start, kBadExact);
+  if (process.map.entry(p) != kExactEntry || process.map.slab_index(p) != pages) os::fatal(kBadExact, start);
+  process.map.set_entry(p, 0);
+  process.nodes.zone_of(p).free(p, pages);
+}
+
+}  // namespace bm::heap
