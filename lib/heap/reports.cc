@@ -1,7 +1,7 @@
 // reports.cc: see reports.h.  layer: heap
 #include "heap/reports.h"
 
-#include "heap/process_heap.h"
+#include "heap/state_root.h"
 #include "os/fatal.h"
 #include "slab/slab_report.h"
 
@@ -22,7 +22,8 @@ void print_zones(int fd, Print print) {
 
 }  // namespace
 
-unsigned report_nodes() { return process.ready() ? process.nodes.count() : 0; }
+// By way of the root, which a static program has only if something names it.
+unsigned report_nodes() { return process.ready() ? bm_state_root.nodes->count() : 0; }
 
 std::size_t report_zones(unsigned node, pages::ZoneReport (&out)[pages::kZoneTypes]) {
   process.settle_fork();

@@ -37,6 +37,7 @@ std::uint64_t word_level(const Words& w) {
 
 // Level k+1 from level k in the one-bit-per-word form, k = 6..8.
 std::uint64_t next_word_level(std::uint64_t m, unsigned k) {
+  if (k < kWordOrder) __builtin_unreachable();  // clang's analyzer does not see it
   const unsigned step = k - kWordOrder;
   return m & (m >> (1U << step)) & kAligned[step + 1] & 0xFF;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "pages/zone.h"
+#include "support/fake_clock.h"
 #include "support/naive_zone.h"
 
 namespace bm::test {
@@ -79,6 +80,7 @@ class Enumeration {
   std::unordered_set<State> seen_;
   std::vector<State> next_;
   State state_ = 0;
+  FakeClock clock_;
   bool entered_ = false;
   std::size_t steps_ = 0, depth_ = 0;
   bool closed_ = false;
