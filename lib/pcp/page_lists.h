@@ -73,9 +73,18 @@ class PageLists {
   }
 
  private:
+  // Statistics look at it without the heap's lock.
+  struct Count {
+    std::uint32_t value;
+    operator std::uint32_t() const { return __atomic_load_n(&value, __ATOMIC_RELAXED); }
+    Count& operator=(std::uint32_t n) {
+      __atomic_store_n(&value, n, __ATOMIC_RELAXED);
+      return *this;
+    }
+  };
   struct List {
     std::array<Pfn, kMaxHigh> block;
-    std::uint32_t count;
+    Count count;
   };
   void refill(pages::Zone& zone, unsigned order, pages::Migratetype type);
   void spill(pages::Zone& zone, unsigned order, pages::Migratetype type);
