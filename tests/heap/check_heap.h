@@ -76,7 +76,12 @@ inline std::string broken_lists(heap::ThreadHeap& h) {
   return broken;
 }
 
-inline std::string broken_heap(heap::ThreadHeap& h) { return broken_bins(h) + broken_lists(h); }
+// The background thread merges what others freed, under the lock.
+inline std::string broken_heap(heap::ThreadHeap& h) {
+  if (h.state.load() != heap::HeapState::kActive) return broken_bins(h) + broken_lists(h);
+  os::LockGuard hold(h.lock);
+  return broken_bins(h) + broken_lists(h);
+}
 
 // Slabs of a class that a heap holds.
 inline std::size_t slabs_of(const heap::ThreadHeap& h, unsigned size_class) {
