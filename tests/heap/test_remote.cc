@@ -37,7 +37,8 @@ std::size_t free_all(std::vector<void*>& all, std::size_t bytes) {
 
 }  // namespace
 
-TEST_CASE("an idle owner gets most pages back by its freers' hands, the rest on its next slow path", "[heap][remote]") {
+TEST_CASE("an idle owner gets most pages back by its freers' hands, the rest on its next slow path",
+          "[heap][remote][native]") {
   for (const std::size_t bytes : {24u, 3000u}) {
     CAPTURE(bytes);
     Worker owner;
