@@ -10,6 +10,7 @@
  * Misuse: pages freed twice, with another order or size, by another function than the one that belongs to them, or that
  *   are not from here, end the program with a message; so does free() or realloc() of such an address. For malloc they
  *   do not exist: bm_owns() says 0.
+ * Shortage: before a request fails, the shrinkers of reclaim.h are asked.
  * Forks: a child has its own copy of every page, and may use and free what the thread that forked had.
  */
 #ifndef BUDDYMALLOC_PAGES_H

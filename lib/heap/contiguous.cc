@@ -3,6 +3,7 @@
 
 #include "heap/page_api.h"
 #include "heap/reclaim.h"
+#include "heap/upkeep.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -100,10 +101,9 @@ void* reserve_area(std::size_t bytes) {
   process.settle_fork();
   const std::size_t blocks = (bytes + kPageblockSize - 1) >> kPageblockShift;
   BlockIndex first;
-  if (!make_area(blocks, first)) {
-    give_up_caches();
-    if (!make_area(blocks, first)) return nullptr;
-  }
+  Reclaim reclaim(bytes);
+  while (!make_area(blocks, first))
+    if (!reclaim.next()) return nullptr;
   note_length(first, blocks, blocks << kPageblockOrder);
   return process.map.address(first_pfn(first));
 }
@@ -130,6 +130,7 @@ void free_in_area(const void* area, void* start, std::size_t pages) {
   if (!inside || process.map.entry(p) != kCmaEntry || process.map.slab_index(p) != pages) os::fatal(kBadFree, start);
   process.map.set_entry(p, 0);
   zone_of(a.first).free(p, pages);
+  upkeep(SlowPath::kFree);
 }
 
 Outcome release_area(const void* area) {

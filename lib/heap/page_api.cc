@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "heap/reclaim.h"
+#include "heap/upkeep.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -56,7 +57,9 @@ bool alloc_or_reclaim(std::size_t pages, Alloc alloc) {
   process.settle_fork();
   Reclaim reclaim(pages << kPageShift);
   do {
-    if (alloc()) return true;
+    if (!alloc()) continue;
+    upkeep(SlowPath::kAlloc);
+    return true;
   } while (reclaim.next());
   return false;
 }
@@ -108,6 +111,7 @@ void free_pages(void* start, unsigned order) {
     h->api_pages.free(zone, order, d.migratetype, p);
   else
     zone.free(p, n);
+  upkeep(SlowPath::kFree);
 }
 
 // The first page's entry last: until then the run is whole.
@@ -130,6 +134,7 @@ void free_exact(void* start, std::size_t pages) {
   if (process.map.entry(p) != kExactEntry || process.map.slab_index(p) != pages) os::fatal(kBadExact, start);
   process.map.set_entry(p, 0);
   process.nodes.zone_of(p).free(p, pages);
+  upkeep(SlowPath::kFree);
 }
 
 }  // namespace bm::heap

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "buddymalloc/pages.h"
 #include "heap/options.h"
 #include "heap/upkeep.h"
 #include "support/fake_clock.h"
@@ -43,6 +44,25 @@ TEST_CASE("what a program has earned goes back while it goes on with little", "[
     for (int i = 0; i < 10; ++i) {
       clock.pass(pages::kHalfLife);
       deallocate(allocate(2 * kMiB));
+    }
+    BM_CHILD_REQUIRE(slack_bytes() <= 20 * kMiB);
+    return heap::validate() == 0;
+  });
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
+}
+
+TEST_CASE("slack goes back in a program that uses the page API only", "[heap][upkeep][pages][native]") {
+  const Ending e = in_child([] {
+    heap::trim(0);  // what other tests have left
+    void* const p = bm_pages_alloc_exact(200 * kMiB, BM_PAGES_MOVABLE);
+    FakeClock clock;
+    zone_of(p).note_turnover(std::size_t{1} << 20);
+    bm_pages_free_exact(p, 200 * kMiB);
+    BM_CHILD_REQUIRE(slack_bytes() >= 190 * kMiB);
+    for (int i = 0; i < 10; ++i) {
+      clock.pass(pages::kHalfLife);
+      for (const unsigned order : {9U, 10U}) bm_pages_free(bm_pages_alloc(order, BM_PAGES_MOVABLE), order);
     }
     BM_CHILD_REQUIRE(slack_bytes() <= 20 * kMiB);
     return heap::validate() == 0;

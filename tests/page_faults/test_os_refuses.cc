@@ -11,6 +11,7 @@
 #include <cstring>
 #include <vector>
 
+#include "buddymalloc/reclaim.h"
 #include "tests/page_faults/faulty_process.h"
 
 using namespace bm;
@@ -115,7 +116,30 @@ bool goes_on() {
   return contract_kept(vm);
 }
 
+std::size_t asked = 0;
+
+bool shrinkers_are_asked() {
+  FakeVm vm;
+  bm_pages_free(bm_pages_alloc(0, 0), 0);
+  bm_shrinker* const s = bm_shrinker_register([](void*) { return ++asked, std::size_t{0}; },
+                                              [](void*, std::size_t) { return BM_SHRINK_STOP; }, nullptr);
+  BM_CHILD_REQUIRE(s != nullptr);
+  vm.refuse = [](const VmCall&) { return true; };
+  constexpr std::size_t kTooMuch = std::size_t{1} << 33;
+  BM_CHILD_REQUIRE(bm_pages_alloc_exact(kTooMuch, 0) == nullptr && errno == ENOMEM && asked != 0);
+  asked = 0;
+  BM_CHILD_REQUIRE(bm_cma_reserve(kTooMuch) == nullptr && errno == ENOMEM && asked != 0);
+  bm_shrinker_unregister(s);
+  return bm_validate() == 0;
+}
+
 }  // namespace
+
+TEST_CASE("before pages or a contiguous range are refused, shrinkers are asked", "[page_faults]") {
+  const Ending e = in_child(shrinkers_are_asked);
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
+}
 
 TEST_CASE("with the OS refusing memory, 10 000 frees, a fork and critical allocations succeed", "[page_faults]") {
   const Ending e = in_child(goes_on);
