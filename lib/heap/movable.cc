@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "heap/reclaim.h"
 #include "heap/thread_heap_slow.h"
+#include "heap/upkeep.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -36,7 +37,9 @@ std::uint64_t movable_alloc(std::size_t bytes) {
   }
   process.map.set_slab_index(run.first, index);
   process.map.set_entry(run.first, pages::kMovableRun);
-  return process.handles.open(index, run.first, pages);
+  const std::uint64_t handle = process.handles.open(index, run.first, pages);
+  upkeep(SlowPath::kAlloc);
+  return handle;
 }
 
 void movable_free(std::uint64_t handle) {
@@ -46,6 +49,7 @@ void movable_free(std::uint64_t handle) {
   process.map.set_entry(first, 0);
   process.nodes.zone_of(first).free(first, pages);
   process.handles.give_back(static_cast<std::uint32_t>(handle));
+  upkeep(SlowPath::kFree);
 }
 
 void* movable_pin(std::uint64_t handle) { return process.map.address(process.handles.pin(handle)); }
