@@ -3,8 +3,8 @@
 // [PB-1] free_pages == free.count()
 // [PB-2] largest_order == free.largest_order()
 // [PB-3] a page that is not dirty reads as zero and has no memory behind it; a page that is handed out is dirty
-// [PB-5] an opened block's zone is that of its section
 // [PB-4] a hidden block (isolated, or of type Isolate) is in no free set; otherwise FA-1 holds
+// [PB-5] an opened block's zone is that of its section
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ void Zone::recover() {
   backed_free_ = 0;
   dirty_whole_ = 0;
   isolated_ = 0;
-  turnover_ = kept_ = boost_ = 0;
+  turnover_ = kept_ = 0;
   defers_ = false;
   has_reserve_ = false;
   reserve_backed_ = 0;

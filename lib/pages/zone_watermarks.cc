@@ -39,8 +39,7 @@ void Zone::note_refault(std::size_t clean_pages) {
 // A type had to live in another's pageblock: for a while more whole blocks are kept, and the layer above is asked to give
 // up caches. As Linux, by a pageblock each time and up to one and a half times the high mark.
 void Zone::note_pollution() {
-  const std::size_t most = std::max(watermarks.high + watermarks.high / 2, kPagesPerBlock);
-  boost_ = std::min(boost_ + kPagesPerBlock, most);
+  boost_ = std::min(boost_ + kPagesPerBlock, watermarks.high + watermarks.high / 2);
   just_polluted_ = true;
   attention_.fetch_or(kPolluted);
 }
