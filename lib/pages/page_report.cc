@@ -78,12 +78,18 @@ void print_statistic(TextSink& out, const char* name, std::size_t pages) {
   (out << "\n      ").left(name, 12) << " " << std::uint64_t{pages};
 }
 
+// How many of the zones, from the first on, are of its node.
+std::size_t zones_of_node(const ZoneReport* zones, std::size_t count) {
+  std::size_t here = 1;
+  while (here < count && zones[here].node == zones->node) ++here;
+  return here;
+}
+
 }  // namespace
 
 void set_protection(ZoneReport* zones, std::size_t count) {
   while (count != 0) {
-    std::size_t here = 1;
-    while (here < count && zones[here].node == zones->node) ++here;
+    const std::size_t here = zones_of_node(zones, count);
     for (std::size_t i = 0; i < here; ++i) {
       std::size_t above = 0;
       zones[i].protections = here;
@@ -120,8 +126,7 @@ void print_buddyinfo(TextSink& out, const ZoneReport* zones, std::size_t count) 
 
 void print_pagetypeinfo(TextSink& out, const ZoneReport* zones, std::size_t count, const TypeOrder& order) {
   while (count != 0) {
-    std::size_t here = 1;  // zones of this node
-    while (here < count && zones[here].node == zones->node) ++here;
+    const std::size_t here = zones_of_node(zones, count);
     out << "Page block order: " << std::uint64_t{kPageblockOrder} << "\n"
         << "Pages per block:  " << std::uint64_t{kPagesPerBlock} << "\n\n";
     print_free_counts(out, zones, here, order);

@@ -15,8 +15,7 @@ constexpr std::size_t kCmaAlignment = 2;  // pageblocks: order 10, the largest t
 bool Zone::isolate(BlockIndex first, std::size_t count) {
   const Hold hold(*this);
   for (std::size_t k = 0; k < count; ++k) {
-    const Section* const s = map_->section_of(first + k);
-    if (s == nullptr || s->zone != number_ || (first + k).value - s->first.value >= s->opened) return false;
+    if (!opened(first + k)) return false;
     const Pageblock& d = map_->block(first + k);
     if (d.hidden() || d.migratetype == Migratetype::kHighAtomic) return false;
   }

@@ -26,15 +26,10 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
     start = {start.value - 1};
     ++count;
   }
-  for (std::size_t k = 0; k < count; ++k) {
-    unlist(start + k);
-    map_->block(start + k).isolated = true;
-  }
-  isolated_ += count;
+  for (std::size_t k = 0; k < count; ++k) hide(start + k);
   release();
   const bool done = vm_->purge(map_->address(first_pfn(start)), count << kPageblockShift);
   acquire();
-  isolated_ -= count;
   if (done) refaults_.purged(os::coarse_ms());
   for (std::size_t k = 0; k < count; ++k) {
     Pageblock& d = map_->block(start + k);
@@ -47,8 +42,7 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
       purged_pages_ += dirty;
       purged += dirty;
     }
-    d.isolated = false;
-    list(start + k);
+    unhide(start + k);
   }
   return done;
 }
