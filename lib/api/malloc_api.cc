@@ -3,33 +3,16 @@
 #include "api/malloc_api.h"
 
 #include <bit>
-#include <cerrno>
 #include <cstdint>
 
+#include "api/with_errno.h"
 #include "base/config.h"
-#include "os/errno_guard.h"
 #include "os/vm.h"
 
 namespace bm::api {
 namespace {
 
 constexpr std::size_t kLargestAlignment = SIZE_MAX / 2 + 1;
-
-void* fail(int code) {
-  errno = code;
-  return nullptr;
-}
-
-// The system calls of the heap may fail without the request failing, so errno says nothing after it returns.
-template <typename Allocate>
-void* with_errno(Allocate allocate) {
-  void* block = nullptr;
-  {
-    const os::ErrnoGuard keep;
-    block = allocate();
-  }
-  return block != nullptr ? block : fail(ENOMEM);
-}
 
 // Apart from errno, so that posix_memalign can leave it alone.
 void* aligned_block(std::size_t bytes, std::size_t alignment) {

@@ -1,11 +1,10 @@
 // movable_api.cc: the functions of <buddymalloc/movable.h>: arguments and errno.  layer: api
-#include <cerrno>
 #include <cstdint>
 
+#include "api/with_errno.h"
 #include "buddymalloc/movable.h"
 #include "heap/movable.h"
 #include "heap/process_heap.h"
-#include "os/errno_guard.h"
 
 namespace heap = bm::heap;
 
@@ -16,13 +15,7 @@ bm_movable bm_movable_alloc(size_t size) {
     errno = EINVAL;
     return 0;
   }
-  bm_movable block = 0;
-  {
-    const bm::os::ErrnoGuard keep;
-    block = heap::movable_alloc(size);
-  }
-  if (block == 0) errno = ENOMEM;
-  return block;
+  return bm::api::with_errno([=] { return heap::movable_alloc(size); });
 }
 
 void bm_movable_free(bm_movable block) {

@@ -1,7 +1,6 @@
 // contiguous.cc: see contiguous.h.  layer: heap
 #include "heap/contiguous.h"
 
-#include "heap/page_api.h"
 #include "heap/reclaim.h"
 #include "heap/upkeep.h"
 #include "os/fatal.h"
@@ -84,25 +83,15 @@ bool blocks_of(const void* start, std::size_t bytes, BlockIndex& first, std::siz
   return adjacent && &process.nodes.zone_of(p) == &process.nodes.zone_of(last);
 }
 
-// On the nearest node that has such a range.
-bool make_area(std::size_t blocks, BlockIndex& first) {
-  const ThreadHeap* const h = current_heap();
-  const unsigned here = h == nullptr ? 0 : process.local(*h).node;
-  const pages::Zonelist& list = process.nodes.node(here).zonelist(pages::ZonelistKind::kFallback);
-  for (unsigned i = 0; i < list.count; ++i)
-    if (process.nodes.normal_zone(list.node[i]).make_cma(blocks, first)) return true;
-  return false;
-}
-
 }  // namespace
 
-void* reserve_area(std::size_t bytes) {
+void* reserve_area(std::size_t bytes, const Place& place) {
   if (bytes > PTRDIFF_MAX || !process.ensure_ready()) return nullptr;
   process.settle_fork();
   const std::size_t blocks = (bytes + kPageblockSize - 1) >> kPageblockShift;
   BlockIndex first;
   Reclaim reclaim(bytes);
-  while (!make_area(blocks, first))
+  while (!process.nodes.make_cma(place.where(), blocks, first))
     if (!reclaim.next()) return nullptr;
   note_length(first, blocks, blocks << kPageblockOrder);
   return process.map.address(first_pfn(first));

@@ -6,11 +6,13 @@
 
 #include <cstddef>
 
+#include "heap/page_api.h"
+
 namespace bm::heap {
 
 enum class Outcome : unsigned char { kDone, kNoMemory, kBusy, kInvalid };
 
-void* reserve_area(std::size_t bytes);  // bytes >= 1; null: no memory
+void* reserve_area(std::size_t bytes, const Place& place);  // bytes >= 1; null: no memory
 // pages >= 1; alignment: bytes, a power of two of at least a page. kNoMemory, or kBusy: what is lent would have to go.
 Outcome alloc_in_area(const void* area, std::size_t pages, std::size_t alignment, void** out);
 void free_in_area(const void* area, void* start, std::size_t pages);  // null is fine

@@ -12,8 +12,7 @@ namespace {
 
 bool alloc_pages(std::size_t pages, pages::Run& run) {
   using pages::Migratetype, pages::Placement, pages::Request;
-  const ThreadHeap* const heap = current_heap();
-  const pages::Where where = heap == nullptr ? pages::Where{} : process.local(*heap);
+  const pages::Where where = process.local(current_heap());
   Reclaim reclaim(pages << kPageShift);
   do {
     if (process.nodes.alloc(where, pages, Migratetype::kMovable, run, 0, Placement::kPacked, Request::kRelocatable))

@@ -20,29 +20,19 @@ constexpr const char* kBadExact =
 
 bool alloc_run_of(std::size_t pages, unsigned align_order, PageRequest request, Run& out) {
   const auto urgency = request.critical ? pages::Request::kCritical : pages::Request::kNormal;
-  const ThreadHeap* const h = current_heap();
-  const pages::Where where = h == nullptr ? pages::Where{} : process.local(*h);
-  return process.nodes.alloc(where, pages, request.type, out, align_order, pages::Placement::kPacked, urgency);
+  return process.nodes.alloc(request.place.where(), pages, request.type, out, align_order, pages::Placement::kPacked,
+                             urgency);
 }
 
-// The zone of the thread's lists: the one that is nearest now.
-pages::Zone& listed_zone(ThreadHeap& h) {
-  if (process.nodes.single()) return process.zone;
-  pages::Zone& nearest = process.nodes.normal_zone(process.local(h).node);
-  if (h.api_zone != nearest.number()) {
-    h.drain_api_pages();
-    h.api_zone = nearest.number();
-  }
-  return nearest;
-}
-
-// From the thread's list where there is one. A critical request passes it by: pages there may have no memory behind them.
+// From the thread's list where there is one. It has pages of the nearest Normal zone, and they may have no memory behind
+// them: a critical request passes it by, as does one for a certain place.
 bool alloc_order(unsigned order, PageRequest request, Run& out) {
-  if (order >= pcp::kListOrders || request.critical) return alloc_run_of(std::size_t{1} << order, order, request, out);
+  if (order >= pcp::kListOrders || request.critical || !request.place.anywhere())
+    return alloc_run_of(std::size_t{1} << order, order, request, out);
   out = {{}, std::size_t{1} << order, false};
   ThreadHeap* const h = heap_of_thread();
   if (h == nullptr) return false;
-  pages::Zone& zone = listed_zone(*h);
+  pages::Zone& zone = h->follow_nearest(h->api_pages, h->api_zone);
   while (h->api_pages.alloc(zone, order, request.type, out.first)) {
     const pages::Pageblock& d = process.map.block(out.first.block());
     if (may_list(d) || d.migratetype == Migratetype::kHighAtomic) return true;
@@ -81,6 +71,28 @@ bool take_split(Pfn first, std::size_t pages) {
 }
 
 }  // namespace
+
+// A zone that cannot be made is passed over, or leaves the request without any.
+pages::Where Place::where() const {
+  pages::Where w = process.local(current_heap());
+  if (node != kHere) w.node = node;
+  w.highest = highest;
+  w.nodes = nodes;
+  if (highest != pages::ZoneType::kNormal)
+    process.nodes.ensure_zone(highest == pages::ZoneType::kDma32 ? 0 : w.node, highest);
+  return w;
+}
+
+unsigned node_count() { return process.ensure_ready() ? process.nodes.count() : 1; }
+
+bool zone_of_page(const void* address, unsigned& zone_number) {
+  Pfn p;
+  if (!process.ready()) return false;
+  process.settle_fork();
+  if (!process.map.find(address, p)) return false;
+  zone_number = process.nodes.zone_of(p).number();
+  return true;
+}
 
 Pfn page_at(const void* start, const char* message) {
   Pfn p;

@@ -23,10 +23,25 @@ inline constexpr std::uint32_t kExactEntry = kSplitEntry + 1;                 //
 inline constexpr std::uint32_t kCmaEntry = kExactEntry + 1;                   // of a contiguous range; length as above
 static_assert(kCmaEntry <= 640);
 
+// Zone and node of a request. Zones other than Normal are made when they are first asked for.
+struct Place {
+  static constexpr unsigned kHere = ~0U;  // the node that the calling thread runs on
+  unsigned node = kHere;
+  pages::ZoneType highest = pages::ZoneType::kNormal;
+  pages::ZonelistKind nodes = pages::ZonelistKind::kFallback;
+
+  // No wish: the zone of the thread's lists will do.
+  bool anywhere() const {
+    return node == kHere && highest == pages::ZoneType::kNormal && nodes == pages::ZonelistKind::kFallback;
+  }
+  pages::Where where() const;
+};
+
 struct PageRequest {
   pages::Migratetype type = pages::Migratetype::kUnmovable;
   bool zero = false;
   bool critical = false;
+  Place place;
 };
 
 // Pages of a pageblock that is being emptied, isolated, lent or reserved lie on no list, and none comes to the top of one.
@@ -70,6 +85,9 @@ void free_pages(void* pages, unsigned order);            // null is fine
 void split_pages(void* pages, unsigned order);
 void* alloc_exact(std::size_t pages, PageRequest request);  // pages >= 1
 void free_exact(void* start, std::size_t pages);            // null is fine
+
+unsigned node_count();                                          // at least 1
+bool zone_of_page(const void* address, unsigned& zone_number);  // false: not of these pages
 
 // What starts at `start`, or fatal: the message tells what is wrong with it.
 Pfn page_at(const void* start, const char* message);

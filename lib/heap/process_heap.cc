@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "base/number.h"
 #include "heap/background.h"
 #include "heap/reclaim.h"
 #include "heap/thread_heap_slow.h"
@@ -38,19 +39,14 @@ const char* after_prefix(const char* text, const char* prefix) {
   return text;
 }
 
-unsigned parse_number(const char* text) {
-  unsigned n = 0;
-  while (*text >= '0' && *text <= '9' && n < 1000) n = n * 10 + static_cast<unsigned>(*text++ - '0');
-  return n;
-}
-
 // BUDDYMALLOC_NUMA: fake=N for N nodes that are none, off for one, else what the machine has. Where address space is limited
 // there is one: a slice for each would be too small for large blocks.
 void read_topology(std::size_t space_left, os::Topology& out) {
   const char* const wanted = os::environment("BUDDYMALLOC_NUMA");
-  const char* const fake = wanted == nullptr ? nullptr : after_prefix(wanted, "fake=");
-  if (fake != nullptr && fake[0] >= '1' && fake[0] <= '9')
-    os::fake_topology(parse_number(fake), out);
+  const char* fake = wanted == nullptr ? nullptr : after_prefix(wanted, "fake=");
+  std::size_t count = 0;
+  if (fake != nullptr && read_number(fake, count) && count != 0)
+    os::fake_topology(count, out);
   else if (space_left == SIZE_MAX && (wanted == nullptr || after_prefix(wanted, "off") == nullptr))
     os::read_topology(out);
   else
@@ -142,10 +138,11 @@ bool ProcessHeap::lay_out(const os::Vm& vm, std::size_t space_left, const os::To
 }
 
 // Fake nodes take turns among the threads, so that each has work whatever CPU these run on.
-pages::Where ProcessHeap::local(const ThreadHeap& h) const {
+pages::Where ProcessHeap::local(const ThreadHeap* h) const {
   pages::Where where;
   const unsigned count = nodes.count();
-  if (count > 1) where.node = nodes.topology().fake ? h.index % count : os::current_node(nodes.topology());
+  if (count > 1 && h != nullptr)
+    where.node = nodes.topology().fake ? h->index % count : os::current_node(nodes.topology());
   return where;
 }
 

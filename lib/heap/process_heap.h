@@ -45,8 +45,8 @@ class ProcessHeap {
 
   ThreadHeap& heap(std::uint32_t index) const;
   std::uint32_t heap_count() const { return __atomic_load_n(&heap_count_, __ATOMIC_ACQUIRE); }  // indices 1..count
-  // Where the calling thread, whose heap it is, gets pages by preference.
-  pages::Where local(const ThreadHeap& heap) const;
+  // Where the calling thread gets pages by preference. `heap` is its own; null while it has none.
+  pages::Where local(const ThreadHeap* heap) const;
   std::uint32_t active_heaps() const { return __atomic_load_n(&active_, __ATOMIC_RELAXED); }
   // active_heaps() without those of threads that ended after their exit hook. Takes the registry's lock.
   std::uint32_t threads_left();

@@ -162,32 +162,22 @@ void ThreadHeap::take_over_all(ThreadHeap& from) {
     while (const std::uint32_t i = from.fullest(c)) take_over(from, i);
 }
 
-// The lists hold pages of one zone at a time, the one that is nearest now. What only others have is not listed.
+// What only other zones have is not listed.
 bool ThreadHeap::take_pages(unsigned order, pages::Migratetype type, Pfn& out) {
-  const pages::Where where = process.local(*this);
-  pages::Zone& nearest = process.nodes.single() ? process.zone : process.nodes.normal_zone(where.node);
-  if (pages_zone != &nearest) {
-    drain_pages();
-    pages_zone = &nearest;
-  }
-  if (pages.alloc(nearest, order, type, out)) return true;
-  if (process.nodes.single()) return false;
+  if (pages.alloc(follow_nearest(pages, pages_zone), order, type, out)) return true;
   pages::Run run;
-  if (!process.nodes.alloc(where, std::size_t{1} << order, type, run)) return false;
+  if (process.nodes.single() || !process.nodes.alloc(process.local(this), std::size_t{1} << order, type, run))
+    return false;
   out = run.first;
   return true;
 }
 
 void ThreadHeap::give_back_pages(unsigned order, Pfn first) {
   pages::Zone& zone = process.nodes.zone_of(first);
-  if (&zone == pages_zone)
+  if (zone.number() == pages_zone)
     pages.free(zone, order, process.map.block(first.block()).migratetype, first);
   else
     zone.free(first, std::size_t{1} << order);
-}
-
-void ThreadHeap::drain_pages() {
-  if (pages_zone != nullptr) pages.drain(*pages_zone);
 }
 
 std::uint32_t ThreadHeap::new_slab(unsigned c) {
@@ -227,7 +217,7 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
 void ThreadHeap::note_turnover(std::int32_t bytes) {
   turnover = std::max(turnover + bytes, -kTurnoverStep);
   if (turnover < kTurnoverStep) return;
-  (pages_zone != nullptr ? *pages_zone : process.zone).note_turnover(static_cast<std::size_t>(turnover) >> kPageShift);
+  process.nodes.zone(pages_zone).note_turnover(static_cast<std::size_t>(turnover) >> kPageShift);
   turnover = 0;
 }
 
@@ -261,7 +251,7 @@ void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
   const SizeClass& info = kClass[c];
   BinState& b = bins[c];
   pages::Run run[kRunBatch];
-  const std::size_t n = process.nodes.alloc_batch(process.local(*this), info.pages, pages::Migratetype::kMovable,
+  const std::size_t n = process.nodes.alloc_batch(process.local(this), info.pages, pages::Migratetype::kMovable,
                                                   std::min(want, kRunBatch), run);
   if (n == 0) return nullptr;
   b.demand += static_cast<std::uint32_t>(n);

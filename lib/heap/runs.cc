@@ -20,8 +20,7 @@ void* alloc_run(std::size_t bytes, std::size_t alignment, RunUse use, bool* zero
   const unsigned align_order = alignment <= kPageSize ? 0 : ceil_order(alignment >> kPageShift);
   pages::Run run;
   const auto placement = use == RunUse::kGrowing ? pages::Placement::kGrowing : pages::Placement::kPacked;
-  const ThreadHeap* const heap = current_heap();
-  const pages::Where where = heap == nullptr ? pages::Where{} : process.local(*heap);
+  const pages::Where where = process.local(current_heap());
   if (!process.nodes.alloc(where, pages, pages::Migratetype::kMovable, run, align_order, placement))
     return process.direct.alloc(bytes, alignment);
   process.map.set_run(run.first, pages);

@@ -50,15 +50,15 @@ struct alignas(kCacheLine) ThreadHeap {
   std::size_t cached_capacity;   // bytes all bins could hold
   std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
   BinState bins[slab::kClasses];
-  pcp::SlabPageLists pages;  // of `pages_zone`
-  pages::Zone* pages_zone;   // null: none yet
+  pcp::SlabPageLists pages;  // of the zone with this number:
+  unsigned pages_zone;
 
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
   std::atomic<std::uint32_t> pending_count;
 
   // --- the owning thread's alone, without a lock, as its bins are
-  alignas(kCacheLine) pcp::ApiPageLists api_pages;  // of the zone with that number
+  alignas(kCacheLine) pcp::ApiPageLists api_pages;  // of the zone with this number:
   unsigned api_zone;
 
   void start(std::uint32_t heap_index);
@@ -70,7 +70,7 @@ struct alignas(kCacheLine) ThreadHeap {
   // 2^order pages near this thread, and back; lock held.
   bool take_pages(unsigned order, pages::Migratetype type, Pfn& out);
   void give_back_pages(unsigned order, Pfn first);
-  void drain_pages();
+  void drain_pages() { pages.drain(process.nodes.zone(pages_zone)); }
   // By the owner, or for it once it is gone.
   void drain_api_pages() { api_pages.drain(process.nodes.zone(api_zone)); }
   // Everything the bins and page lists hold goes back, lock held. By the owner, or for it once it is gone.
@@ -102,6 +102,18 @@ struct alignas(kCacheLine) ThreadHeap {
   std::uint32_t fullest(unsigned size_class) const;
 
   std::size_t cached_objects(unsigned size_class) const;
+  // The zone that is nearest now, where page lists are filled: `lists` holds pages of one zone, `number`, at a time, and
+  // what it has of another goes back first. By the owner.
+  template <class Lists>
+  pages::Zone& follow_nearest(Lists& lists, unsigned& number) {
+    if (process.nodes.single()) return process.zone;
+    pages::Zone& nearest = process.nodes.normal_zone(process.local(this).node);
+    if (number != nearest.number()) {
+      lists.drain(process.nodes.zone(number));
+      number = nearest.number();
+    }
+    return nearest;
+  }
 
  private:
   bool resize_bin(unsigned size_class, unsigned capacity);

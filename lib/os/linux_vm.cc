@@ -2,7 +2,6 @@
 #include <cerrno>
 #include <cstdint>
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,6 +12,8 @@
 
 #include "base/bits.h"
 #include "base/config.h"
+#include "base/number.h"
+#include "os/file.h"
 #include "os/syscall.h"
 #include "os/vm.h"
 
@@ -158,24 +159,6 @@ std::size_t resident(void* start, std::size_t bytes) {
   return n * granule();
 }
 
-// A small file in whole, as text; false when it cannot be read.
-bool read_file(const char* path, char* buffer, std::size_t capacity) {
-  const long fd = system_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return false;
-  const long n = system_call(SYS_read, fd, buffer, capacity - 1);
-  system_call(SYS_close, fd);
-  if (n <= 0) return false;
-  buffer[n] = '\0';
-  return true;
-}
-
-std::size_t parse_number(const char*& at) {
-  while (*at == ' ') ++at;
-  std::size_t v = 0;
-  while (*at >= '0' && *at <= '9') v = v * 10 + static_cast<std::size_t>(*at++ - '0');
-  return v;
-}
-
 std::size_t soft_limit(int which) {
   rlimit limit{};
   if (system_call(SYS_prlimit64, 0, which, nullptr, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
@@ -208,8 +191,11 @@ std::size_t address_space_left() {
   char text[160];
   if (read_file("/proc/self/statm", text, sizeof text)) {
     const char* at = text;
-    std::size_t field[6];
-    for (auto& f : field) f = parse_number(at);
+    std::size_t field[6] = {};
+    for (auto& f : field) {
+      while (*at == ' ') ++at;
+      if (!read_number(at, f)) break;
+    }
     mapped = field[0] * granule();
     private_data = field[5] * granule();
   }

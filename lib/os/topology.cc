@@ -1,10 +1,11 @@
 // topology.cc: see topology.h.  layer: os
 #include "os/topology.h"
 
-#include <fcntl.h>
 #include <sched.h>
 
+#include "base/number.h"
 #include "base/text.h"
+#include "os/file.h"
 #include "os/syscall.h"
 
 namespace bm::os {
@@ -20,19 +21,13 @@ void read_distances(unsigned kernel_id, std::uint8_t (&out)[kMaxNodes]) {
   text << "/sys/devices/system/node/node" << std::uint64_t{kernel_id} << "/distance";
   path[text.size()] = '\0';
   for (std::uint8_t& d : out) d = 20;
-  const long fd = system_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return;
   char line[256];
-  const long n = system_call(SYS_read, fd, line, sizeof line - 1);
-  system_call(SYS_close, fd);
-  if (n <= 0) return;
-  line[n] = '\0';
+  if (!read_file(path, line, sizeof line)) return;
   const char* at = line;
   for (std::uint8_t& d : out) {
     while (*at == ' ') ++at;
-    if (*at < '0' || *at > '9') return;
-    unsigned v = 0;
-    while (*at >= '0' && *at <= '9') v = v * 10 + static_cast<unsigned>(*at++ - '0');
+    std::size_t v = 0;
+    if (!read_number(at, v)) return;
     d = static_cast<std::uint8_t>(v < 255 ? v : 255);
   }
 }
@@ -61,9 +56,9 @@ void read_topology(Topology& out) {
   }
 }
 
-void fake_topology(unsigned count, Topology& out) {
+void fake_topology(std::size_t count, Topology& out) {
   out = {};
-  out.count = count < 1 ? 1 : count < kMaxNodes ? count : kMaxNodes;
+  out.count = count < 1 ? 1 : count < kMaxNodes ? static_cast<unsigned>(count) : kMaxNodes;
   out.fake = true;
   for (unsigned i = 0; i < out.count; ++i) {
     out.kernel_id[i] = static_cast<std::uint16_t>(i);

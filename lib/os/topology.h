@@ -1,6 +1,7 @@
 // topology.h: which NUMA nodes there are, and where the calling thread runs.  layer: os
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace bm::os {
@@ -18,7 +19,7 @@ void one_node(Topology& out);
 // The nodes whose memory this process may use. One node where the kernel does not tell.
 void read_topology(Topology& out);
 // `count` nodes that are none, each the farther from another the farther their numbers are apart.
-void fake_topology(unsigned count, Topology& out);
+void fake_topology(std::size_t count, Topology& out);
 // The node of the CPU that the calling thread runs on, as an index into the topology. Of fake nodes: CPUs take turns.
 unsigned current_node(const Topology& topology);
 

@@ -96,7 +96,7 @@ void Nodes::place(unsigned zone_number, ZoneReport& out) const {
 
 template <class F>
 bool Nodes::try_zones(const Where& where, std::size_t pages, F try_zone) {
-  if (single()) return try_zone(*first_zone_);
+  if (single() && where.highest != ZoneType::kDma32) return try_zone(*first_zone_);
   const Zonelist& list = nodes_[where.node < count() ? where.node : 0].zonelist(where.nodes);
   for (unsigned i = 0; i < list.count; ++i)
     for (unsigned t = index(where.highest) + 1; t-- != 0;) {
@@ -118,6 +118,10 @@ std::size_t Nodes::alloc_batch(const Where& where, std::size_t pages, Migratetyp
   std::size_t n = 0;
   try_zones(where, pages, [&](Zone& z) { return (n = z.alloc_batch(pages, type, count, out)) != 0; });
   return n;
+}
+
+bool Nodes::make_cma(const Where& where, std::size_t blocks, BlockIndex& first) {
+  return try_zones(where, blocks << kPageblockOrder, [&](Zone& z) { return z.make_cma(blocks, first); });
 }
 
 void Nodes::free_batch(std::size_t pages, const Pfn* first, std::size_t count) {

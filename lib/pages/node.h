@@ -85,6 +85,8 @@ class Nodes {
   bool alloc(const Where& where, std::size_t pages, Migratetype type, Run& out, unsigned align_order = 0,
              Placement placement = Placement::kPacked, Request request = Request::kNormal);
   std::size_t alloc_batch(const Where& where, std::size_t pages, Migratetype type, std::size_t count, Run* out);
+  // As Zone::make_cma, likewise.
+  bool make_cma(const Where& where, std::size_t blocks, BlockIndex& first);
   // Runs of the same length, of any zones.
   void free_batch(std::size_t pages, const Pfn* first, std::size_t count);
 

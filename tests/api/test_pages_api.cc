@@ -90,16 +90,21 @@ TEST_CASE("arguments that are not allowed are EINVAL, what cannot be had is ENOM
   CHECK(refused([] { return bm_pages_alloc(BM_PAGES_MAX_ORDER + 1, 0); }) == EINVAL);
   CHECK(refused([] { return bm_pages_alloc(~0U, 0); }) == EINVAL);
   CHECK(refused([] { return bm_pages_alloc(0, 3); }) == EINVAL);
-  for (unsigned bit = 4; bit < 32; ++bit) {
-    CHECK(refused([=] { return bm_pages_alloc(0, 1U << bit); }) == EINVAL);
-    CHECK(refused([=] { return bm_pages_alloc_exact(1, 1U << bit); }) == EINVAL);
-  }
+  for (unsigned bit = 7; bit < 32; bit = bit == 7 ? 16 : bit + 1)
+    for (const unsigned flags : {1U << bit, BM_PAGES_MOVABLE | 1U << bit}) {
+      CHECK(refused([=] { return bm_pages_alloc(0, flags); }) == EINVAL);
+      CHECK(refused([=] { return bm_pages_alloc_exact(1, flags); }) == EINVAL);
+      CHECK(refused([=] { return bm_cma_reserve(1, flags); }) == EINVAL);
+    }
+  CHECK(refused([] { return bm_pages_alloc(0, BM_PAGES_DMA32 | BM_PAGES_HUGETLB); }) == EINVAL);
+  for (const unsigned flag : {BM_PAGES_MOVABLE, BM_PAGES_ZERO, BM_PAGES_CRITICAL})
+    CHECK(refused([=] { return bm_cma_reserve(1, flag); }) == EINVAL);
   CHECK(refused([] { return bm_pages_alloc_exact(0, 0); }) == EINVAL);
   CHECK(refused([] { return bm_pages_alloc_exact(hidden(SIZE_MAX), 0); }) == ENOMEM);
   CHECK(refused([] { return bm_pages_alloc_exact(hidden(PTRDIFF_MAX), 0); }) == ENOMEM);
-  CHECK(refused([] { return bm_cma_reserve(0); }) == EINVAL);
-  CHECK(refused([] { return bm_cma_reserve(hidden(SIZE_MAX)); }) == ENOMEM);
-  CHECK(refused([] { return bm_cma_reserve(hidden(PTRDIFF_MAX)); }) == ENOMEM);
+  CHECK(refused([] { return bm_cma_reserve(0, 0); }) == EINVAL);
+  CHECK(refused([] { return bm_cma_reserve(hidden(SIZE_MAX), 0); }) == ENOMEM);
+  CHECK(refused([] { return bm_cma_reserve(hidden(PTRDIFF_MAX), 0); }) == ENOMEM);
   CHECK(errno_after([] { bm_pages_free(bm_pages_alloc(3, 0), 3); }) == kUntouched);
 }
 
@@ -212,7 +217,7 @@ TEST_CASE("random use of every function: no page twice, contents kept, nothing l
 
 TEST_CASE("a contiguous range serves large aligned requests, gives back, and ends when nothing is in use",
           "[api][cma]") {
-  void* const area = bm_cma_reserve(3 * kBlockBytes - 5);
+  void* const area = bm_cma_reserve(3 * kBlockBytes - 5, 0);
   REQUIRE(area != nullptr);
   CHECK(aligned(area, 2 * kBlockBytes));
   CHECK(type_at(area) == pages::Migratetype::kCma);
@@ -246,7 +251,7 @@ TEST_CASE("a contiguous range serves large aligned requests, gives back, and end
 }
 
 TEST_CASE("what is lent from a contiguous range and cannot be moved is EBUSY", "[api][cma]") {
-  void* const area = bm_cma_reserve(kBlockBytes);
+  void* const area = bm_cma_reserve(kBlockBytes, 0);
   Pfn first;
   REQUIRE(heap::process.map.find(area, first));
   pages::Zone& zone = heap::process.nodes.zone_of(first);
@@ -272,7 +277,7 @@ TEST_CASE("what is lent from a contiguous range and cannot be moved is EBUSY", "
 TEST_CASE("what is lent from a contiguous range to blocks under handles moves away, unless pinned", "[api][cma]") {
   constexpr std::size_t kBytes = 8 * kPage;
   bm_trim(0);
-  void* const area = bm_cma_reserve(3 * kBlockBytes);
+  void* const area = bm_cma_reserve(3 * kBlockBytes, 0);
   const auto lent = [&](bm_movable block) {
     const auto* const at = static_cast<char*>(bm_movable_pin(block));
     bm_movable_unpin(block);
@@ -410,21 +415,21 @@ TEST_CASE("misuse of pages ends the program with a message", "[api][pages][fatal
   constexpr const char* kBadCma =
       "bm_cma_free of pages that are free, of another size or area, or not from bm_cma_alloc: 0x";
   check_fatal(kBadCma, [] {
-    void* const area = bm_cma_reserve(kBlockBytes);
+    void* const area = bm_cma_reserve(kBlockBytes, 0);
     bm_cma_free(area, bm_cma_alloc(area, kPage, 0), 2 * kPage);
   });
   check_fatal(kBadCma, [] {
-    void* const area = bm_cma_reserve(kBlockBytes);
-    void* const other = bm_cma_reserve(kBlockBytes);
+    void* const area = bm_cma_reserve(kBlockBytes, 0);
+    void* const other = bm_cma_reserve(kBlockBytes, 0);
     bm_cma_free(area, bm_cma_alloc(other, kPage, 0), kPage);
   });
   constexpr const char* kNoArea = "no area of bm_cma_reserve begins at: 0x";
   check_fatal(kNoArea, [] {
-    void* const area = bm_cma_reserve(2 * kBlockBytes);
+    void* const area = bm_cma_reserve(2 * kBlockBytes, 0);
     bm_cma_alloc(plus(area, kBlockBytes), kPage, 0);
   });
   check_fatal(kNoArea, [] {
-    void* const area = bm_cma_reserve(kBlockBytes);
+    void* const area = bm_cma_reserve(kBlockBytes, 0);
     bm_cma_release(area);
     bm_cma_release(area);
   });
@@ -434,7 +439,7 @@ TEST_CASE("misuse of pages ends the program with a message", "[api][pages][fatal
 TEST_CASE("malloc's free and realloc do not take pages", "[api][pages][fatal]") {
   for (auto* const make : {+[] { return bm_pages_alloc(0, 0); }, +[] { return bm_pages_alloc(7, 0); },
                            +[] { return bm_pages_alloc_exact(5000, 0); },
-                           +[] { return bm_cma_alloc(bm_cma_reserve(kBlockBytes), 10000, 0); }}) {
+                           +[] { return bm_cma_alloc(bm_cma_reserve(kBlockBytes, 0), 10000, 0); }}) {
     check_fatal("double free, or free of a pointer that no malloc returned: 0x", [&] { bm_free(make()); });
     check_fatal("realloc of a pointer that no malloc returned: 0x", [&] { bm_realloc(make(), 10); });
   }
@@ -478,7 +483,7 @@ TEST_CASE("a PageRun gives its pages back once", "[api][pages]") {
     void* const mine = b.release();
     CHECK_FALSE(b);
     bm_pages_free(mine, 5);
-    CHECK(errno_after([] { CHECK_FALSE(PageRun::of_order(0, 16)); }) == EINVAL);
+    CHECK(errno_after([] { CHECK_FALSE(PageRun::of_order(0, 3)); }) == EINVAL);
   }
   bm_trim(0);
   CHECK(pages_in_use() == before);

@@ -43,6 +43,8 @@ struct Table {
     BlockHead* const b = new_block(random_size(random, top_bit), random.bits());
     return b != nullptr && delete_block(slot[random.below(N)].exchange(b));
   }
+  // Small ones as a rule.
+  bool churn(Random& random) { return churn(random, random.one_in(200) ? 22 : 14); }
   bool clear() {
     bool ok = true;
     for (auto& s : slot) ok &= delete_block(s.exchange(nullptr));

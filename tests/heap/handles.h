@@ -71,8 +71,7 @@ struct Blocks {
 inline pages::Zone& zone_of(BlockIndex b) { return heap::process.nodes.zone_of(first_pfn(b)); }
 // Where this thread's blocks come from.
 inline pages::Zone& own_zone() {
-  const heap::ThreadHeap* const h = heap::current_heap();
-  return h == nullptr ? heap::process.zone : heap::process.nodes.normal_zone(heap::process.local(*h).node);
+  return heap::process.nodes.normal_zone(heap::process.local(heap::current_heap()).node);
 }
 inline std::size_t used_pages() {
   const auto c = zone_counters();

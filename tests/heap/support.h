@@ -90,13 +90,4 @@ inline bool all_zero(const void* p, std::size_t bytes) {
   return bytes == 0 || (at[0] == 0 && std::memcmp(at, at + 1, bytes - 1) == 0);
 }
 
-// In a child: a condition that does not hold ends it with the line's number as text.
-#define BM_CHILD_REQUIRE(condition)                                                      \
-  do {                                                                                   \
-    if (!(condition)) {                                                                  \
-      std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      return false;                                                                      \
-    }                                                                                    \
-  } while (false)
-
 }  // namespace bm::test

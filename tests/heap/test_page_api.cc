@@ -4,7 +4,6 @@
 
 #include <csignal>
 
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "buddymalloc/pages.h"
 #include "heap/page_api.h"
 #include "support/single_step.h"
+#include "tests/heap/storm.h"
 #include "tests/heap/support.h"
 
 using namespace bm;
@@ -56,34 +56,6 @@ struct Slots {
     for (auto& s : slot) ok &= release(s.exchange(nullptr));
     return ok;
   }
-};
-
-class Storm {
- public:
-  explicit Storm(unsigned threads) {
-    for (unsigned i = 0; i < threads; ++i)
-      threads_.emplace_back([this, i] {
-        setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10);  // children come first
-        Random random(i + 1);
-        slots.churn(random);
-        for (++running_; !stop_;)
-          if (!slots.churn(random)) damaged = true;
-      });
-    while (running_ != threads) std::this_thread::yield();
-  }
-  ~Storm() {
-    stop_ = true;
-    for (auto& t : threads_) t.join();
-    CHECK_FALSE(damaged);
-    CHECK(slots.clear());
-  }
-  Slots slots;
-  std::atomic<bool> damaged{false};
-
- private:
-  std::atomic<bool> stop_{false};
-  std::atomic<unsigned> running_{0};
-  std::vector<std::thread> threads_;
 };
 
 // In a child: takes pages of every listed order, until all the lists have been through; none may be in use elsewhere.
@@ -159,7 +131,7 @@ TEST_CASE("threads that free each other's pages", "[heap][pages][threads]") {
 }
 
 TEST_CASE("trim while others churn pages leaves their lists alone", "[heap][pages][threads]") {
-  Storm storm(3);
+  Storm<Slots> storm(3);
   for (int k = 0; k < 100; ++k) {
     heap::trim(0);
     if (k % 10 == 0) CHECK(heap::validate() == 0);
@@ -168,12 +140,12 @@ TEST_CASE("trim while others churn pages leaves their lists alone", "[heap][page
 
 TEST_CASE("50 forks while four threads churn pages: the child has every run, and its threads adopt the lists",
           "[heap][pages][fork][native]") {
-  Storm storm(4);
+  Storm<Slots> storm(4);
   for (int k = 0; k < 50; ++k) {
     const Ending e = in_child([&] {
       BM_CHILD_REQUIRE(heap::validate() == 0);  // the thread that forked is the first to notice
       static std::vector<void*> live;
-      for (const auto& s : storm.slots.slot)
+      for (const auto& s : storm.table.slot)
         if (s.load() != nullptr) live.push_back(s.load());
       std::atomic<bool> ok{true};
       std::atomic<int> busy{4};
@@ -191,7 +163,7 @@ TEST_CASE("50 forks while four threads churn pages: the child has every run, and
       for (auto& t : threads) t.join();
       BM_CHILD_REQUIRE(ok);
       BM_CHILD_REQUIRE(takes_only_free_pages(live));
-      BM_CHILD_REQUIRE(storm.slots.clear());
+      BM_CHILD_REQUIRE(storm.table.clear());
       return heap::validate() == 0;
     });
     INFO(e.text << " signal " << e.signal);

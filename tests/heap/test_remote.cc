@@ -173,7 +173,8 @@ TEST_CASE("20 000 short threads leave heaps, committed memory and RSS flat", "[h
   CHECK(statistics().committed_bytes == committed);
   CHECK(live_bytes() == live);
 #ifndef __SANITIZE_THREAD__  // it keeps records of its own of every thread that was
-  CHECK(rss_bytes() <= rss + kMiB);
+  // A hugepage that went back to the OS before may be touched again, on each node: its pages are committed all the time.
+  CHECK(rss_bytes() <= rss + kMiB + heap::process.nodes.count() * kPageblockSize);
 #endif
   deallocate(handed.exchange(nullptr));
   CHECK(heap::validate() == 0);

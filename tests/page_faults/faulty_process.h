@@ -11,15 +11,6 @@
 #include "support/child.h"
 #include "support/fake_vm.h"
 
-// In a child: a condition that does not hold ends it with the line's number as text.
-#define BM_CHILD_REQUIRE(condition)                                                      \
-  do {                                                                                   \
-    if (!(condition)) {                                                                  \
-      std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      return false;                                                                      \
-    }                                                                                    \
-  } while (false)
-
 namespace bm::test {
 
 inline std::size_t pages_in_use() {

@@ -78,7 +78,7 @@ bool exact_runs() {
 }
 
 bool contiguous_ranges() {
-  void* const area = bm_cma_reserve(5 * kBlock);
+  void* const area = bm_cma_reserve(5 * kBlock, 0);
   BM_CHILD_REQUIRE(told_well(area != nullptr));
   if (area == nullptr) return true;
   void* const a = bm_cma_alloc(area, 3 * kBlock, 0);

@@ -128,7 +128,7 @@ bool shrinkers_are_asked() {
   constexpr std::size_t kTooMuch = std::size_t{1} << 33;
   BM_CHILD_REQUIRE(bm_pages_alloc_exact(kTooMuch, 0) == nullptr && errno == ENOMEM && asked != 0);
   asked = 0;
-  BM_CHILD_REQUIRE(bm_cma_reserve(kTooMuch) == nullptr && errno == ENOMEM && asked != 0);
+  BM_CHILD_REQUIRE(bm_cma_reserve(kTooMuch, 0) == nullptr && errno == ENOMEM && asked != 0);
   bm_shrinker_unregister(s);
   return bm_validate() == 0;
 }

@@ -212,6 +212,7 @@ TEST_CASE("DMA32: on request, below 4 GiB, and for others only above lowmem_rese
   const Where low{0, ZoneType::kDma32};
   Run run;
   CHECK_FALSE(n.alloc(low, 1, run));  // no such zone yet
+  CHECK_FALSE(NodesFixture(1).alloc(low, 1, run));
   REQUIRE(n.nodes->ensure_zone(0, ZoneType::kDma32));
   REQUIRE(n.nodes->ensure_zone(0, ZoneType::kDma32));
   CHECK(n.nodes->zone_count() == 3);
@@ -222,6 +223,12 @@ TEST_CASE("DMA32: on request, below 4 GiB, and for others only above lowmem_rese
   CHECK(reinterpret_cast<std::uintptr_t>(n.map.address(run.first)) + (100 << kPageShift) <= std::uintptr_t{1} << 32);
   CHECK(run.first.value % (kGroupBlocks << kPageblockOrder) == 0);  // no descriptors' word is two zones'
   CHECK(n.type_of(n.alloc({}, 100)) == ZoneType::kNormal);
+  BlockIndex area;
+  REQUIRE(n.nodes->make_cma(low, 2, area));
+  CHECK(n.type_of({first_pfn(area), 1, false}) == ZoneType::kDma32);
+  REQUIRE(n.nodes->make_cma({1, ZoneType::kNormal, ZonelistKind::kThisNode}, 2, area));
+  CHECK(n.node_of({first_pfn(area), 1, false}) == 1);
+  CHECK_FALSE(n.nodes->make_cma({1, ZoneType::kDma32, ZonelistKind::kThisNode}, 1, area));
   CHECK(n.broken() == 0);
 }
 
