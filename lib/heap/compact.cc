@@ -237,8 +237,7 @@ bool Compaction::evacuate(BlockIndex first, std::size_t count) {
       }
       break;
     }
-    const std::atomic<std::uint32_t> nobody_wakes{0};
-    os::wait_while(nobody_wakes, 0);
+    os::nap();
   }
   zone.unisolate(first, count);
   return false;

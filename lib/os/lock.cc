@@ -48,6 +48,11 @@ void wake_all(const std::atomic<std::uint32_t>& word) { futex(&word, FUTEX_WAKE,
 
 void yield() { system_call(SYS_sched_yield); }
 
+void nap() {
+  const std::atomic<std::uint32_t> nobody_wakes{0};
+  wait_while(nobody_wakes, 0);
+}
+
 void Lock::wake() { futex(&state_, FUTEX_WAKE, 1); }
 
 }  // namespace bm::os

@@ -42,6 +42,7 @@ void set_lock_wait_hook(void (*hook)());
 void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
 void wake_all(const std::atomic<std::uint32_t>& word);
 void yield();  // lets another thread run
+void nap();    // some milliseconds; calls the hook
 
 class LockGuard {
  public:

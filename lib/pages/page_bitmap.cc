@@ -7,7 +7,7 @@
 namespace bm::pages {
 namespace {
 
-constexpr unsigned kWordOrder = 6;  // 64 pages per word
+constexpr unsigned kWordOrder = PageBitmap::kWordOrder;
 constexpr unsigned kLevelsInWord = kPageblockOrder < kWordOrder ? kPageblockOrder : kWordOrder;
 
 // Positions that are multiples of 2^k.

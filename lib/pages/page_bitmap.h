@@ -15,6 +15,7 @@ namespace bm::pages {
 
 struct alignas(kCacheLine) PageBitmap {
   static constexpr std::size_t kWords = (kPagesPerBlock + 63) / 64;
+  static constexpr unsigned kWordOrder = 6;  // 64 pages per word
   // The bits of a word that stand for pages.
   static constexpr std::uint64_t kWordPages = bit_span(0, kPagesPerBlock < 64 ? kPagesPerBlock : 64);
   std::array<std::uint64_t, kWords> word{};

@@ -129,9 +129,13 @@ void Zone::take_pages(BlockIndex b, std::size_t first, std::size_t pages, bool& 
   Pageblock& d = map_->block(b);
   const std::size_t dirty = d.dirty.count(first, pages);
   if (dirty != 0) zeroed = false;
-  if (d.purged && dirty != pages) note_refault(pages - dirty);
   d.dirty.set(first, pages);
   d.free.clear(first, pages);
+  note_taken(d, pages, dirty);
+}
+
+void Zone::note_taken(Pageblock& d, std::size_t pages, std::size_t dirty) {
+  if (d.purged && dirty != pages) note_refault(pages - dirty);
   d.free_pages = static_cast<std::uint16_t>(d.free_pages - pages);
   free_pages_ -= pages;
   backed_free_ -= dirty;
@@ -162,6 +166,31 @@ void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
     relist(b);
 }
 
+// Takes up to `count` runs of 2^order pages, at most a word of the maps, from those of the word's free blocks that `blocks` has
+// the first pages of, all blocks of order `found`. One transition for all: scattered pages are as cheap as adjacent ones.
+std::size_t Zone::take_in_word(BlockIndex b, std::size_t word, std::uint64_t blocks, unsigned order, unsigned found,
+                               std::size_t count, Run* out) {
+  Pageblock& d = map_->block(b);
+  const std::size_t pages = std::size_t{1} << order;
+  const Pfn start = first_pfn(b) + word * 64;
+  std::uint64_t mask = 0;
+  std::size_t n = 0;
+  for (; blocks != 0 && n < count; blocks &= blocks - 1)
+    for (std::size_t k = 0; k < std::size_t{1} << (found - order) && n < count; ++k) {
+      const std::size_t at = lowest_bit(blocks) + (k << order);
+      const std::uint64_t run = bit_span(at, pages);
+      out[n++] = {start + at, pages, (d.dirty.word[word] & run) == 0};
+      mask |= run;
+    }
+  intent_.declare_in_word(start, mask);
+  const std::size_t dirty = popcount(d.dirty.word[word] & mask);
+  d.dirty.word[word] |= mask;
+  d.free.word[word] &= ~mask;
+  note_taken(d, n << order, dirty);
+  intent_.done();
+  return n;
+}
+
 // Takes up to `count` runs of `pages` pages from the best free blocks of 2^order in b, from the lowest up and side by side in
 // each, as far as these last. One by one it would be the same runs: what is left of a best block is best for the next.
 std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out) {
@@ -169,13 +198,18 @@ std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std
   PageBitmap best;
   const unsigned found = d.free.best_blocks(order, best);
   const std::size_t room = std::size_t{1} << (found - order);
+  const bool exact = pages == std::size_t{1} << order;
   std::size_t n = 0;
-  for (std::size_t i = 0; n < count && i < PageBitmap::kWords; ++i)
+  for (std::size_t i = 0; n < count && i < PageBitmap::kWords; ++i) {
+    if (exact && found <= PageBitmap::kWordOrder) {
+      if (best.word[i] != 0) n += take_in_word(b, i, best.word[i], order, found, count - n, out + n);
+      continue;
+    }
     for (std::uint64_t bits = best.word[i]; bits != 0; bits &= bits - 1)
       for (std::size_t taken = 0, here = 0; taken < room && n < count; taken += here, n += here) {
         const std::size_t at = i * 64 + lowest_bit(bits) + (taken << order);
-        // Runs that leave a tail free are taken one at a time: a transition is of adjacent pages.
-        here = pages == std::size_t{1} << order ? std::min(count - n, room) : 1;
+        // Runs that leave a tail free are taken one at a time: this transition is of adjacent pages.
+        here = exact ? std::min(count - n, room) : 1;
         for (std::size_t k = 0; k < here; ++k)
           out[n + k] = {first_pfn(b) + (at + k * pages), pages, !d.dirty.any(at + k * pages, pages)};
         bool zeroed = true;
@@ -183,6 +217,7 @@ std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std
         take_pages(b, at, here * pages, zeroed);
         intent_.done();
       }
+  }
   if (static_cast<int>(found) == d.largest_order) relist(b);
   return n;
 }

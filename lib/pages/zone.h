@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/bits.h"
 #include "base/units.h"
 #include "os/lock.h"
 #include "pages/address_space.h"
@@ -184,8 +185,17 @@ class Zone {
    public:
     void declare(Pfn first, std::size_t pages) {
       first_ = first;
+      mask_ = 0;
       std::atomic_signal_fence(std::memory_order_seq_cst);
       pages_ = pages;
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    // Pages of one word of a pageblock's maps, not all adjacent; `first` is the word's.
+    void declare_in_word(Pfn first, std::uint64_t mask) {
+      first_ = first;
+      mask_ = mask;
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      pages_ = popcount(mask);
       std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     void done() {
@@ -195,9 +205,11 @@ class Zone {
     }
     Pfn first() const { return first_; }
     std::size_t pages() const { return pages_; }
+    std::uint64_t mask() const { return mask_; }  // 0: all from the first on
 
    private:
     Pfn first_;
+    std::uint64_t mask_ = 0;
     std::size_t pages_ = 0;
   };
 
@@ -233,12 +245,15 @@ class Zone {
   bool open_fresh(Migratetype type, BlockIndex& out);
   void retype(BlockIndex b, Migratetype type);
   std::size_t take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out);
+  std::size_t take_in_word(BlockIndex b, std::size_t word, std::uint64_t blocks, unsigned order, unsigned found,
+                           std::size_t count, Run* out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
   void free_range(Pfn first, std::size_t pages);
   bool range_free(Pfn first, std::size_t pages);
   void take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
   void take_pages(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);
+  void note_taken(Pageblock& d, std::size_t pages, std::size_t dirty);
   bool set_apart_and_free(Pfn first, std::size_t pages, std::size_t& used) const;
   void take_range(Pfn first, std::size_t pages, Run& out);
   void note_peak();

@@ -12,6 +12,12 @@ namespace bm::pages {
 void Zone::recover() {
   changes_.store(changes() | 1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
+  if (const std::uint64_t mask = intent_.mask(); intent_.pages() != 0 && mask != 0) {
+    Pageblock& d = map_->block(intent_.first().block());
+    d.free.word[intent_.first().offset() / 64] |= mask;
+    d.dirty.word[intent_.first().offset() / 64] |= mask;
+    intent_.done();
+  }
   for (std::size_t left = intent_.pages(), at = intent_.first().value; left != 0;) {
     const Pfn p{static_cast<std::uint32_t>(at)};
     const std::size_t here = std::min(left, kPagesPerBlock - p.offset());

@@ -140,6 +140,25 @@ def while_it_changes(tap, setting):
         tap.check("busy: it runs on", inspected.process.poll() is None)
 
 
+def again_and_again(tap, setting):
+    """--interval: a report each time, an empty line between, status 0 at the end of the process."""
+    path = setting.build(tap, "inspected.c", "inspected_again")
+    with running(path, setting.folder, setting.preload) as inspected:
+        once = setting.inspect("buddyinfo", inspected.pid).stdout
+        reader = subprocess.Popen([setting.command, "--interval=0.05", "buddyinfo", inspected.pid], stdout=subprocess.PIPE,
+                                  text=True)
+        seen = [reader.stdout.readline() for _ in range(5)]
+        tap.equal("interval: the same report, an empty line, the same", seen, [once, "\n", once, "\n", once])
+        inspected.process.kill()
+        inspected.process.wait()
+        rest = reader.communicate(timeout=60)[0]
+        tap.equal("interval: ends with the process", (set(rest.splitlines()) <= {"", once.rstrip("\n")}, reader.returncode),
+                  (True, 0))
+        result = setting.inspect("--interval=0.05", "buddyinfo", inspected.pid)
+        expect_failure(tap, "interval: no such process from the start", result, "no such process")
+    expect_failure(tap, "interval: a file", setting.inspect("--interval=1", "buddyinfo", __file__), "is no process id")
+
+
 def refusals(tap, setting):
     idle = setting.build(tap, "inspected.c", "idle", "-DBM_IDLE")
     with running(idle, setting.folder) as stranger:
@@ -175,7 +194,8 @@ def words_and_texts(tap, setting):
     tap.check("--help names every report", all(r in usage.stdout for r in REPORTS + INDICES) and usage.returncode == 0, usage)
     version = setting.inspect("--version")
     tap.check("--version", version.stdout.startswith("buddymalloc ") and version.returncode == 0, version)
-    for words in [], ["buddyinfo"], ["nonsense", "1"], ["buddyinfo", "1", "2"]:
+    for words in ([], ["buddyinfo"], ["nonsense", "1"], ["buddyinfo", "1", "2"], ["--interval=1", "buddyinfo"],
+                  ["--interval=0", "buddyinfo", "1"], ["--interval=x", "buddyinfo", "1"], ["--interval=1s", "buddyinfo", "1"]):
         result = setting.inspect(*words)
         tap.check(f"wrong usage: {words}", result.returncode == 2 and result.stderr.startswith("usage: "), result)
     text = os.path.join(setting.folder, "buddyinfo")
@@ -195,6 +215,7 @@ def main():
         setting = Setting(args, folder)
         alive_and_dead(tap, setting)
         while_it_changes(tap, setting)
+        again_and_again(tap, setting)
         refusals(tap, setting)
         words_and_texts(tap, setting)
     tap.finish()

@@ -39,6 +39,7 @@ bool complain(const char* what, std::size_t n) {
 // As Zone::Intent.
 struct IntentWords {
   Pfn first;
+  std::uint64_t mask;
   std::size_t pages;
 };
 
@@ -187,6 +188,21 @@ TEST_CASE("interrupted anywhere: batches lose what they had in hand, at most", "
   interrupt_everywhere(z, held, {2, 4}, [&] { z.zone.free_batch(2, first, 4); });
 }
 
+TEST_CASE("interrupted anywhere: a batch of scattered pages, some in each of several words", "[zone_recover][native]") {
+  Fixture z;
+  std::vector<Held> held;
+  for (Pfn p = z.alloc(500).first; p.offset() < 500; p = p + 20) {
+    z.zone.free(p, 1);
+    held.push_back({p + 1, 19});
+  }
+  Run run[6];
+  interrupt_everywhere(z, held, {1, 6}, [&] { z.zone.alloc_batch(1, kMovable, 6, run); });
+  Pfn first[6];
+  for (std::size_t k = 0; k < 6; ++k) first[k] = run[k].first;
+  CHECK(first[5] == first[0] + 100);
+  interrupt_everywhere(z, held, {1, 6}, [&] { z.zone.free_batch(1, first, 6); });
+}
+
 TEST_CASE("interrupted anywhere: purge of whole pageblocks and of holes", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({40});
@@ -240,7 +256,7 @@ TEST_CASE("a run in transition is free after recover, over pageblocks too, and d
   Fixture z;
   const Run before = z.alloc(10), run = z.alloc(2 * kBlock + 5), behind = z.alloc(kBlock);
   auto& intent = *static_cast<IntentWords*>(member(IntentInRecover{}, z.zone));
-  intent = {run.first, run.pages};
+  intent = {run.first, 0, run.pages};
   z.block(run.first.block().value).isolated = true;  // by a purge that is no more
   const std::uint32_t changes = z.zone.changes();
   z.zone.recover();
@@ -254,6 +270,20 @@ TEST_CASE("a run in transition is free after recover, over pageblocks too, and d
   const Run again = z.alloc(2 * kBlock + 5);
   CHECK(again.first == run.first);
   CHECK_FALSE(again.zeroed);
+}
+
+TEST_CASE("scattered pages in transition are free after recover, and nothing between them", "[zone_recover]") {
+  Fixture z;
+  const Run run = z.alloc(200);
+  auto& intent = *static_cast<IntentWords*>(member(IntentInRecover{}, z.zone));
+  intent = {first_pfn(run.first.block()) + 64, 0x8000000000000005, 3};
+  z.zone.recover();
+  CHECK(intent.pages == 0);
+  CHECK(z.zone.validate(2) == 0);
+  const auto c = z.zone.counters();
+  CHECK(c.opened_pages - c.free_pages == 197);
+  for (const std::size_t k : {std::size_t{64}, std::size_t{66}, std::size_t{127}})
+    CHECK(z.alloc(1).first == run.first + k);
 }
 
 TEST_CASE("recover in a zone at rest changes nothing", "[zone_recover]") {

@@ -173,7 +173,7 @@ TEST_CASE("ZN-2: the sum of backed free pages", "[zone_validate]") {
 TEST_CASE("ZN-3: an intent that was not taken back", "[zone_validate]") {
   FakeVm vm;
   Fixture z;
-  static_cast<std::size_t*>(member(IntentOf{}, z.zone))[1] = 5;
+  static_cast<std::size_t*>(member(IntentOf{}, z.zone))[2] = 5;
   CHECK(z.broken() == Names{"ZN-3"});
 }
 

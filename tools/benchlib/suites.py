@@ -1,4 +1,4 @@
-"""suites.py: the five comparisons, each of which fills session.results, where every line is a cost; and pages, without peers."""
+"""suites.py: the comparisons, each of which fills session.results, where every line is a cost; and pages, without peers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from .allocators import GLIBC, Allocator
 from .pages import pages
 from .programs import built_program, compile_c, empty_library, probe_source
+from .reader import reader
 from .session import Session
 
 EMPTY = "empty.so"
@@ -132,4 +133,5 @@ def small_heap(session: Session) -> None:
                 session.results.add(line, "KiB", allocator, value)
 
 
-SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap, "pages": pages}
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap, "pages": pages,
+          "reader": reader}

@@ -15,18 +15,22 @@
 namespace bm::inspect {
 namespace {
 
-// Addresses of bm_state_root in all mapped files that have one.
-std::vector<std::uint64_t> find_roots(const Memory& memory) {
-  std::vector<std::uint64_t> roots;
+// Calls try_root(address) for bm_state_root in each mapped file that has one, until it returns true; those first whose name
+// promises it: to read all symbols of all files takes a millisecond or two. False: none of them did.
+template <class F>
+bool find_root(const Memory& memory, F try_root) {
+  std::vector<Mapping> files = memory.mappings();
+  std::stable_partition(files.begin(), files.end(),
+                        [](const Mapping& m) { return m.path.find("buddymalloc") != std::string::npos; });
   std::set<std::string> seen;
-  for (const Mapping& m : memory.mappings()) {
+  for (const Mapping& m : files) {
     if (!seen.insert(m.path).second) continue;
     const ElfFile file(memory.open(m));
     const auto value = file.find_data("bm_state_root");
     const auto bias = file.bias(m.offset, m.start);
-    if (value && bias) roots.push_back(*value + *bias);
+    if (value && bias && try_root(*value + *bias)) return true;
   }
-  return roots;
+  return false;
 }
 
 std::string quoted(const char (&text)[16]) { return {text, strnlen(text, sizeof text)}; }
@@ -34,15 +38,17 @@ std::string quoted(const char (&text)[16]) { return {text, strnlen(text, sizeof 
 }  // namespace
 
 HeapState::HeapState(const Memory& memory) : memory_(memory) {
-  const std::vector<std::uint64_t> roots = find_roots(memory);
-  if (roots.empty()) throw Failure(memory.name() + " does not run on buddymalloc");
+  bool loaded = false;
   // A library that is loaded twice is used once.
-  for (const std::uint64_t at : roots) {
+  const bool found = find_root(memory, [&](std::uint64_t at) {
+    loaded = true;
     if (!memory.read(at, &root_, sizeof root_)) throw Failure(memory.name() + ": bm_state_root cannot be read");
     check_root();
-    if (initialised()) return;
-  }
-  throw Failure(memory.name() + ": buddymalloc is loaded, but its state is not initialised yet");
+    return initialised();
+  });
+  if (found) return;
+  throw Failure(memory.name() + (loaded ? ": buddymalloc is loaded, but its state is not initialised yet"
+                                        : " does not run on buddymalloc"));
 }
 
 void HeapState::check_root() const {

@@ -1,5 +1,6 @@
 // main.cc: the command: buddymalloc REPORT PID|FILE.  tool: inspect
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -8,6 +9,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
+
+#include <sys/types.h>
 
 #include "pages/page_report.h"
 #include "slab/slab_report.h"
@@ -21,7 +25,7 @@ namespace bm::inspect {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: buddymalloc REPORT PID|FILE\n"
+    "usage: buddymalloc [--interval=SECONDS] REPORT PID|FILE\n"
     "\n"
     "Prints, in the kernel's format, a report about the heap of a process that runs on buddymalloc, without stopping "
     "or\n"
@@ -33,6 +37,8 @@ constexpr const char* kUsage =
     "  slabinfo        objects and slabs of each size class in use\n"
     "  extfrag         by order, why a request would fail: 0 lack of memory, 1 fragmentation; -1 it would not\n"
     "  unusable        by order, the part of free memory that is in blocks too small\n"
+    "\n"
+    "  --interval=SECONDS  again and again, with an empty line between, until the process ends\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 done, 1 cannot tell (the reason is on stderr), 2 wrong usage.\n";
@@ -56,8 +62,7 @@ constexpr Report kReports[] = {
 void write_to_stdout(void*, const char* text, std::size_t bytes) { std::fwrite(text, 1, bytes, stdout); }
 
 // True: the process was at rest while it was read.
-bool print_state(const Report& report, const Memory& memory) {
-  const HeapState state(memory);
+bool print_state(const Report& report, const HeapState& state) {
   TextSink out(write_to_stdout, nullptr);
   if (report.print == nullptr) {
     slab::print_slabinfo(out, state.slabs());
@@ -89,7 +94,8 @@ std::optional<pid_t> pid_in(std::string_view text) {
 
 int run(const Report& report, const std::string& target) {
   if (const auto pid = pid_in(target)) {
-    print_state(report, LiveProcess(*pid));
+    const LiveProcess process(*pid);
+    print_state(report, HeapState(process));
     return 0;
   }
   ElfFile file{FileView(target)};
@@ -97,19 +103,64 @@ int run(const Report& report, const std::string& target) {
     print_text(report, target);
     return 0;
   }
-  if (print_state(report, CoreFile(target, std::move(file)))) return 0;
+  const CoreFile core(target, std::move(file));
+  if (print_state(report, HeapState(core))) return 0;
   std::fprintf(stderr, "buddymalloc: %s was written while a zone was being changed: figures may be off\n",
                target.c_str());
   return 1;
+}
+
+// A zombie has no memory left.
+bool ended(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t name_end = text.rfind(") ");
+  return name_end == std::string::npos || text[name_end + 2] == 'Z' || text[name_end + 2] == 'X';
+}
+
+// Seconds; of a process only.
+int run_repeatedly(const Report& report, const std::string& target, double interval) {
+  const auto pid = pid_in(target);
+  if (!pid) throw Failure("--interval is for a process, and " + target + " is no process id");
+  const LiveProcess process(*pid);
+  const HeapState state(process);
+  const auto pause = std::chrono::duration<double>(interval);
+  auto next = std::chrono::steady_clock::now();
+  for (bool first = true;; first = false) {
+    if (!first && ended(*pid)) return 0;
+    try {
+      if (!first) std::putchar('\n');
+      print_state(report, state);
+    } catch (const Failure&) {
+      if (ended(*pid)) return 0;
+      throw;
+    }
+    if (std::fflush(stdout) != 0) return 1;
+    next += std::chrono::duration_cast<std::chrono::steady_clock::duration>(pause);
+    std::this_thread::sleep_until(next);
+  }
+}
+
+std::optional<double> interval_in(std::string_view word) {
+  constexpr std::string_view kOption = "--interval=";
+  double seconds = 0;
+  if (!word.starts_with(kOption)) return {};
+  word.remove_prefix(kOption.size());
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seconds);
+  if (error != std::errc{} || end != word.data() + word.size() || !(seconds > 0) || seconds > 1e6) return {};
+  return seconds;
 }
 
 int main(int count, char** words) {
   const std::string_view first = count > 1 ? words[1] : "";
   if (first == "--help") return std::fputs(kUsage, stdout) < 0;
   if (first == "--version") return std::puts("buddymalloc " BM_VERSION) < 0;
+  const auto interval = interval_in(first);
+  const int at = interval ? 2 : 1;
   for (const Report& report : kReports)
-    if (count == 3 && first == report.name) try {
-        const int status = run(report, words[2]);
+    if (count == at + 2 && std::string_view(words[at]) == report.name) try {
+        const std::string target = words[at + 1];
+        const int status = interval ? run_repeatedly(report, target, *interval) : run(report, target);
         return std::fflush(stdout) == 0 ? status : 1;
       } catch (const std::exception& failure) {
         std::fprintf(stderr, "buddymalloc: %s\n", failure.what());
