@@ -21,28 +21,30 @@ namespace {
 
 [[gnu::used]] const char* const c_family = &bm::interpose::c_family_anchor;
 
-[[gnu::noinline, gnu::cold]] void* new_slow(size_t size) {
-  void* block = api::malloc_slow(size);
+[[gnu::noinline, gnu::cold]] void* new_slow(size_t size, heap::CallPath path) {
+  void* block = api::malloc_slow(size, path);
   return block != nullptr ? block : new_failed(size, align_val_t{1});
 }
 
-[[gnu::noinline, gnu::cold]] void* new_slow_nothrow(size_t size) {
-  void* block = api::malloc_slow(size);
+[[gnu::noinline, gnu::cold]] void* new_slow_nothrow(size_t size, heap::CallPath path) {
+  void* block = api::malloc_slow(size, path);
   return block != nullptr ? block : new_failed_nothrow(size, align_val_t{1});
 }
 
-inline void* new_block(size_t size) {
-  void* block = heap::allocate_fast(size);
+[[gnu::always_inline]] inline void* new_block(size_t size) {
+  const heap::CallPath path = heap::call_path();
+  void* block = heap::allocate_fast(size, path);
   if (block != nullptr) [[likely]]
     return block;
-  return new_slow(size);
+  return new_slow(size, path);
 }
 
-inline void* new_block_nothrow(size_t size) {
-  void* block = heap::allocate_fast(size);
+[[gnu::always_inline]] inline void* new_block_nothrow(size_t size) {
+  const heap::CallPath path = heap::call_path();
+  void* block = heap::allocate_fast(size, path);
   if (block != nullptr) [[likely]]
     return block;
-  return new_slow_nothrow(size);
+  return new_slow_nothrow(size, path);
 }
 
 void* new_aligned(size_t size, align_val_t alignment) {

@@ -25,8 +25,8 @@ void* aligned_block(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace
 
-void* malloc_slow(std::size_t bytes) {
-  return with_errno([=] { return heap::allocate_slow(bytes); });
+void* malloc_slow(std::size_t bytes, heap::CallPath path) {
+  return with_errno([=] { return heap::allocate_slow(bytes, path); });
 }
 
 void free_slow(void* block) {
@@ -34,28 +34,31 @@ void free_slow(void* block) {
   heap::deallocate_slow(block);
 }
 
-void* calloc(std::size_t count, std::size_t size) {
+void* calloc(std::size_t count, std::size_t size, heap::CallPath path) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) [[unlikely]]
     return fail(ENOMEM);
-  return with_errno([=] { return heap::allocate_zeroed(bytes); });
+  return with_errno([=] { return heap::allocate_zeroed(bytes, path); });
 }
 
-void* realloc(void* block, std::size_t bytes) {
-  if (block == nullptr) return malloc(bytes);
+void* realloc(void* block, std::size_t bytes, heap::CallPath path) {
+  if (block == nullptr) {
+    void* const fresh = heap::allocate_fast(bytes, path);
+    return fresh != nullptr ? fresh : malloc_slow(bytes, path);
+  }
   if (bytes == 0) {
     free(block);
     return nullptr;
   }
   if (bytes > PTRDIFF_MAX) [[unlikely]]
     return fail(ENOMEM);
-  return with_errno([=] { return heap::reallocate(block, bytes); });
+  return with_errno([=] { return heap::reallocate(block, bytes, path); });
 }
 
-void* reallocarray(void* block, std::size_t count, std::size_t size) {
+void* reallocarray(void* block, std::size_t count, std::size_t size, heap::CallPath path) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes)) return fail(ENOMEM);
-  return realloc(block, bytes);
+  return realloc(block, bytes, path);
 }
 
 void* allocate_aligned(std::size_t bytes, std::size_t alignment) {

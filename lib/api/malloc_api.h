@@ -15,14 +15,15 @@ namespace bm::api {
 // std::has_single_bit calls into libgcc where the processor's population count may not be used.
 constexpr bool is_power_of_two(std::size_t value) { return value != 0 && (value & (value - 1)) == 0; }
 
-[[gnu::noinline, gnu::cold]] void* malloc_slow(std::size_t bytes);
+[[gnu::noinline, gnu::cold]] void* malloc_slow(std::size_t bytes, heap::CallPath path);
 [[gnu::noinline, gnu::cold]] void free_slow(void* block);
 
-inline void* malloc(std::size_t bytes) {
-  void* block = heap::allocate_fast(bytes);
+[[gnu::always_inline]] inline void* malloc(std::size_t bytes) {
+  const heap::CallPath path = heap::call_path();
+  void* block = heap::allocate_fast(bytes, path);
   if (block != nullptr) [[likely]]
     return block;
-  return malloc_slow(bytes);
+  return malloc_slow(bytes, path);
 }
 
 inline void free(void* block) {
@@ -31,11 +32,11 @@ inline void free(void* block) {
   free_slow(block);
 }
 
-void* calloc(std::size_t count, std::size_t size);
+void* calloc(std::size_t count, std::size_t size, heap::CallPath path = 0);
 
 // realloc(null, n) is malloc(n); realloc(p, 0) frees and returns null with errno kept, as glibc does.
-void* realloc(void* block, std::size_t bytes);
-void* reallocarray(void* block, std::size_t count, std::size_t size);
+void* realloc(void* block, std::size_t bytes, heap::CallPath path = 0);
+void* reallocarray(void* block, std::size_t count, std::size_t size, heap::CallPath path = 0);
 
 // A block aligned to a power of two, which is the caller's promise; errno as malloc.
 void* allocate_aligned(std::size_t bytes, std::size_t alignment);

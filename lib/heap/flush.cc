@@ -12,6 +12,8 @@ using slab::SizeClass;
 using slab::Slab;
 
 constexpr unsigned kSmallestAfterShrink = 15;
+constexpr unsigned kCloseAfter = 20;                      // flushes in a row
+constexpr std::size_t kDropBytes = std::size_t{2} << 20;  // flushed without a refill of any bin
 
 // The slab that holds an object of a slab class, by the alignment of slabs.
 std::uint32_t slab_index_of(const SizeClass& info, Pfn page) {
@@ -99,32 +101,47 @@ void ThreadHeap::flush(unsigned c, std::size_t n) {
   put_back(c, bin.top + 1, n);
 }
 
+// From now on every free of that kind goes to its slab, until the next refill.
+void ThreadHeap::close_bin(unsigned c) {
+  BinState& b = bins[c];
+  if (b.capacity == 0 || b.closed) return;
+  flush(c, cached_objects(c));
+  b.closed = true;
+  front.bins[c].limit = b.base;
+}
+
 // A bin that is full before it has back what it had to fetch is too small for the program's rhythm and grows. Frees that
-// go on and on mean that the program is giving up memory: the bin gives back all it has and shrinks, so that it pins few
-// slabs at the end.
+// go on and on mean that the program is giving up memory: the bin gives back all it has and shrinks, and in the end it is closed,
+// as what it kept would pin slabs here and there, each of which pins a pageblock. When much has been given back and nothing
+// fetched, all bins are.
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   OwnerGuard hold(*this);
   BinState& b = bins[c];
-  Bin& bin = front.bins[c];
   b.refills = 0;
+  if (b.closed) return put_back(c, &p, 1);
+  const bool dropping = given_back >= kDropBytes;
   const bool too_small = b.flushes == 0 && b.demand > b.capacity;
-  const bool room = (b.capacity == 0 || too_small) && grow_bin(c);
-  if (!room && b.capacity == 0) {
-    put_back(c, &p, 1);
-    return;
+  if (!dropping && (b.capacity == 0 || too_small) && grow_bin(c)) return front.bins[c].push(p);
+  if (b.capacity == 0) return put_back(c, &p, 1);
+  if (b.flushes < 255) ++b.flushes;
+  const bool giving_up = b.flushes > 2;
+  const std::size_t n = giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch);
+  flush(c, n);
+  given_back += n * kClass[c].size;
+  if (given_back >= kDropBytes) {
+    for (unsigned other = 0; other < slab::kBins; ++other) close_bin(other);
+  } else if (giving_up && b.capacity > kSmallestAfterShrink) {
+    resize_bin(c, b.capacity / 2U);
+  } else if (b.flushes > kCloseAfter) {
+    close_bin(c);
   }
-  if (!room) {
-    if (b.flushes < 255) ++b.flushes;
-    const bool giving_up = b.flushes > 2;
-    flush(c, giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch));
-    if (giving_up && b.capacity > kSmallestAfterShrink) resize_bin(c, b.capacity / 2U);
-  }
-  bin.push(p);
+  if (b.closed) return put_back(c, &p, 1);
+  front.bins[c].push(p);
 }
 
 void ThreadHeap::flush_all() {
   drain_pending();
-  for (unsigned c = 0; c < slab::kClasses; ++c) {
+  for (unsigned c = 0; c < slab::kBins; ++c) {
     const std::size_t n = cached_objects(c);
     if (n != 0) flush(c, n);
     bins[c].refills = bins[c].flushes = 0;

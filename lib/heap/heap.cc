@@ -15,12 +15,13 @@ namespace {
 
 using slab::kClass;
 
-void* allocate_in_class(unsigned c, bool* zeroed) {
+void* allocate_in_class(unsigned c, CallPath path, bool* zeroed) {
+  if (c < slab::kSlabClasses) c += static_cast<unsigned>(lifetimes.way(path) / sizeof(Bin));
   process.settle_fork();
   Reclaim reclaim(kClass[c].size);
   do {
     ThreadHeap* const h = heap_of_thread();
-    void* p = h != nullptr ? h->allocate_miss(c, zeroed) : nullptr;
+    void* p = h != nullptr ? h->allocate_miss(c, path, zeroed) : nullptr;
     // A page run needs no aligned block of a slab's size; a mapping of its own needs no page space.
     if (p == nullptr && reclaim.started() && kClass[c].is_run())
       p = alloc_run(kClass[c].size, kPageSize, RunUse::kPlain, zeroed);
@@ -87,16 +88,16 @@ void deallocate_any(void* p) {
 
 }  // namespace
 
-void* allocate_slow(std::size_t bytes) {
-  if (bytes <= slab::kMaxClassSize) return allocate_in_class(slab::class_of(bytes), nullptr);
+void* allocate_slow(std::size_t bytes, CallPath path) {
+  if (bytes <= slab::kMaxClassSize) return allocate_in_class(slab::class_of(bytes), path, nullptr);
   return allocate_beyond_classes(bytes, kMinAlignment, nullptr);
 }
 
-void* allocate_zeroed(std::size_t bytes) {
-  void* p = allocate_fast(bytes);
+void* allocate_zeroed(std::size_t bytes, CallPath path) {
+  void* p = allocate_fast(bytes, path);
   bool zeroed = false;
   if (p == nullptr)
-    p = bytes <= slab::kMaxClassSize ? allocate_in_class(slab::class_of(bytes), &zeroed)
+    p = bytes <= slab::kMaxClassSize ? allocate_in_class(slab::class_of(bytes), path, &zeroed)
                                      : allocate_beyond_classes(bytes, kMinAlignment, &zeroed);
   if (p != nullptr && !zeroed) std::memset(p, 0, bytes);
   return p;
@@ -111,7 +112,7 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
   const unsigned c = alignment <= kPageSize ? slab::class_of(bytes, alignment) : slab::kClasses;
   if (c == slab::kClasses) return allocate_beyond_classes(bytes, alignment, nullptr);
   void* const p = allocate_fast(kClass[c].size);
-  return p != nullptr ? p : allocate_in_class(c, nullptr);
+  return p != nullptr ? p : allocate_in_class(c, 0, nullptr);
 }
 
 void deallocate_slow(void* p) {

@@ -15,11 +15,11 @@ using slab::kClass;
 // A block that moves as a page run already has grown before, and is expected to grow on.
 constexpr std::size_t kGrowingFrom = std::size_t{32} << 10;
 
-void* move(void* p, std::size_t old_bytes, std::size_t bytes) {
+void* move(void* p, std::size_t old_bytes, std::size_t bytes, CallPath path) {
   void* fresh = nullptr;
   if (bytes > old_bytes && old_bytes > kGrowingFrom) fresh = alloc_run(bytes, kMinAlignment, RunUse::kGrowing, nullptr);
-  if (fresh == nullptr) fresh = allocate_fast(bytes);
-  if (fresh == nullptr) fresh = allocate_slow(bytes);
+  if (fresh == nullptr) fresh = allocate_fast(bytes, path);
+  if (fresh == nullptr) fresh = allocate_slow(bytes, path);
   if (fresh == nullptr) return nullptr;
   std::memcpy(fresh, p, std::min(old_bytes, bytes));
   if (!deallocate_fast(p)) deallocate_slow(p);
@@ -57,7 +57,7 @@ bool grow_run_object(Pfn first, std::uint32_t entry, std::size_t pages, std::siz
 
 }  // namespace
 
-void* reallocate(void* p, std::size_t bytes) {
+void* reallocate(void* p, std::size_t bytes, CallPath path) {
   process.settle_fork();
   if (bytes > PTRDIFF_MAX) return nullptr;
   Pfn page;
@@ -66,7 +66,7 @@ void* reallocate(void* p, std::size_t bytes) {
     if (old == 0) os::fatal("realloc of a pointer that no malloc returned", p);
     if (bytes > slab::kMaxClassSize)
       if (void* const q = process.direct.resize(p, bytes); q != nullptr) return q;
-    return move(p, old, bytes);
+    return move(p, old, bytes, path);
   }
   const std::uint32_t e = process.map.entry(page);
   if (e < pages::kFirstOwnerEntry) {
@@ -76,12 +76,12 @@ void* reallocate(void* p, std::size_t bytes) {
     const std::size_t old = pages << kPageShift;
     const bool to_class = bytes < old / 2 && bytes <= slab::kMaxSlabSize;
     if (!to_class && resize_run(page, pages, bytes)) return p;
-    return move(p, old, bytes);
+    return move(p, old, bytes, path);
   }
   const slab::SizeClass& info = kClass[(e & kOffsetMask) / sizeof(Bin)];
   if (bytes <= info.size && (bytes > info.size / 2 || info.size <= 64)) return p;
   if (info.is_run() && bytes > info.size && grow_run_object(page, e, info.pages, bytes)) return p;
-  return move(p, info.size, bytes);
+  return move(p, info.size, bytes, path);
 }
 
 }  // namespace bm::heap

@@ -18,6 +18,8 @@ constexpr unsigned kRefillGrowth = 63;                     // a bin grows to thi
 constexpr std::size_t kBinBytes = std::size_t{4} << 20;    // most one bin may hold
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;  // most all bins of a thread may hold
 constexpr std::size_t kAllHeaps = std::size_t{64} << 20;   // shared out among the active threads
+constexpr std::uint32_t kIdleRefills = 4096;               // a bin that has missed so many refills of others is idle
+constexpr std::uint32_t kSearchPause = 64;                 // refills between two searches for room
 constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
 
 // Pointers a bin starts with: small bins cost nothing, and a large object is not kept before it is seen to be reused.
@@ -27,12 +29,13 @@ constexpr unsigned first_capacity(std::size_t size) {
   return size <= kLargeObject ? 3 : 1;
 }
 
-// Many small objects share a slab, so that one survivor pins it: such slabs stay apart. Few objects: expected to drain. The
-// rule is fixed for a class: one that changed types with what it was seen to do left its earlier blocks full of holes that it
-// then had no use for (docs/architecture.md, "Choice of pages").
-pages::Migratetype migratetype_for(const SizeClass& c) {
+// Twins are expected to drain. Of the others, while nothing is told apart: many small objects share a slab, so that one survivor
+// pins it; such slabs stay away from those of few. Afterwards they are what is rare, and with it lives what lives long.
+pages::Migratetype migratetype_for(unsigned c) {
   constexpr unsigned kMany = 64;
-  return c.objects >= kMany ? pages::Migratetype::kUnmovable : pages::Migratetype::kMovable;
+  const bool drains =
+      c >= slab::kTwins || (kClass[c].objects < kMany && !Lifetimes::tells_apart(process.slabs.limit()));
+  return drains ? pages::Migratetype::kMovable : pages::Migratetype::kUnmovable;
 }
 
 // Written under the lock, looked at without one: is there anything to lock for?
@@ -46,7 +49,7 @@ void ThreadHeap::start(std::uint32_t heap_index) {
   front.tag = heap_index * pages::kFirstOwnerEntry;
   for (unsigned i = 0; i < kSmallEntries; ++i)
     front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
-  for (unsigned c = 0; c < slab::kClasses; ++c) front.bins[c] = kEmptyFront.bins[0];
+  for (unsigned c = 0; c < slab::kBins; ++c) front.bins[c] = kEmptyFront.bins[0];
 }
 
 bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
@@ -61,6 +64,7 @@ bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
   const unsigned old_capacity = b.capacity;
   // Capacity 0 means "no array": a fork's child that sees the bin between two arrays loses what it held.
   b.capacity = 0;
+  b.closed = false;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   b.base = fresh;
   bin.limit = fresh + capacity;
@@ -73,20 +77,35 @@ bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
   return true;
 }
 
-// Room for `more` bytes within what a thread's bins may hold. A bin that has far more than is asked for, from an earlier
-// phase perhaps, is emptied and starts anew.
+// The bin that gives up its room for `more` bytes: the largest that has long been idle, else the largest of all when it has far
+// more than is asked for, from an earlier phase perhaps. kBins: none.
+unsigned ThreadHeap::bin_to_shrink(std::size_t more) const {
+  const auto held = [this](unsigned c) { return std::size_t{bins[c].capacity} * kClass[c].size; };
+  unsigned largest = slab::kBins;
+  unsigned idle = slab::kBins;
+  for (unsigned c = 0; c < slab::kBins; ++c) {
+    if (bins[c].capacity <= first_capacity(kClass[c].size)) continue;
+    if (largest == slab::kBins || held(c) > held(largest)) largest = c;
+    if (refill_clock - bins[c].last_refill >= kIdleRefills && (idle == slab::kBins || held(c) > held(idle))) idle = c;
+  }
+  if (idle != slab::kBins) return idle;
+  return largest != slab::kBins && held(largest) >= 4 * more ? largest : slab::kBins;
+}
+
+// Room for `more` bytes within what a thread's bins may hold. A bin that has to shrink is emptied and starts anew. Where none
+// was found, none is looked for for a while.
 bool ThreadHeap::make_room(std::size_t more) {
   const std::size_t share = std::max(kAllHeaps / std::max(1U, process.active_heaps()), kHeapFloor);
   const std::size_t most = std::min(kHeapBytes, share);
   while (cached_capacity + more > most) {
-    unsigned largest = 0;
-    const auto held = [this](unsigned c) { return std::size_t{bins[c].capacity} * kClass[c].size; };
-    for (unsigned c = 1; c < slab::kClasses; ++c)
-      if (held(c) > held(largest)) largest = c;
-    const unsigned first = first_capacity(kClass[largest].size);
-    if (held(largest) < 4 * more || bins[largest].capacity <= first) return false;
-    flush(largest, cached_objects(largest));
-    if (!resize_bin(largest, first)) return false;
+    if (refill_clock - no_room_since < kSearchPause) return false;
+    const unsigned c = bin_to_shrink(more);
+    if (c == slab::kBins) {
+      no_room_since = refill_clock;
+      return false;
+    }
+    flush(c, cached_objects(c));
+    if (!resize_bin(c, first_capacity(kClass[c].size))) return false;
   }
   return true;
 }
@@ -103,6 +122,12 @@ bool ThreadHeap::grow_bin(unsigned c) {
 // is filling a heap: larger batches for that, up to a point.
 void ThreadHeap::adapt_for_refill(unsigned c) {
   BinState& b = bins[c];
+  if (b.closed) {
+    b.closed = false;
+    front.bins[c].limit = b.base + b.capacity;
+  }
+  b.last_refill = ++refill_clock;
+  given_back = 0;
   const bool after_flush = b.flushes != 0;
   const bool filling = b.refills != 0;
   b.flushes = 0;
@@ -158,7 +183,7 @@ void ThreadHeap::take_over(ThreadHeap& from, std::uint32_t slab_index) {
 }
 
 void ThreadHeap::take_over_all(ThreadHeap& from) {
-  for (unsigned c = 0; c < slab::kSlabClasses; ++c)
+  for (unsigned c = 0; c < slab::kBins; ++c)
     while (const std::uint32_t i = from.fullest(c)) take_over(from, i);
 }
 
@@ -185,7 +210,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   Pfn first;
   const std::uint32_t i = process.slabs.take();
   if (i == 0) return 0;
-  if (!take_pages(info.order, migratetype_for(info), first)) {
+  if (!take_pages(info.order, migratetype_for(c), first)) {
     process.slabs.give_back(i);
     return 0;
   }
@@ -265,7 +290,7 @@ void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
   return process.map.address(run[0].first);
 }
 
-void* ThreadHeap::allocate_miss(unsigned c, bool* zeroed) {
+void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   // A heap that the thread has only just taken over may have objects ready; they must not be overwritten.
   if (Bin& bin = front.bins[c]; *bin.top != nullptr) return *bin.top--;
   OwnerGuard hold(*this);
@@ -283,6 +308,7 @@ void* ThreadHeap::allocate_miss(unsigned c, bool* zeroed) {
   const unsigned n = gather(c, want, slots);
   if (n == 0) return nullptr;
   b.demand += n;
+  lifetimes.note(path, n, n * kClass[c].size, process.slabs.limit());
   std::reverse(slots, slots + n);  // popped in ascending order of address
   std::atomic_signal_fence(std::memory_order_release);
   front.bins[c].top = b.base + n - 1;

@@ -102,7 +102,7 @@ void ThreadHeap::recount() {
     rebucket(i);
   }
   cached_capacity = 0;
-  for (unsigned c = 0; c < slab::kClasses; ++c) {
+  for (unsigned c = 0; c < slab::kBins; ++c) {
     Bin& bin = front.bins[c];
     const std::size_t n = cached_objects(c);
     if (bins[c].capacity == 0) {  // never had an array, or was being given another
@@ -112,6 +112,7 @@ void ThreadHeap::recount() {
     }
     cached_capacity += std::size_t{bins[c].capacity} * slab::kClass[c].size;
     bin.limit = bins[c].base + bins[c].capacity;
+    bins[c].closed = false;
     bin.top = bins[c].base + n;
   }
 }

@@ -116,7 +116,7 @@ void statistics(Statistics& out) {
   for (std::uint32_t i = 1; i <= process.heap_count(); ++i) {
     const ThreadHeap& h = process.heap(i);
     list_pages += h.pages.held_pages() + h.api_pages.held_pages();
-    for (unsigned c = 0; c < slab::kClasses; ++c) binned_bytes += h.cached_objects(c) * kClass[c].size;
+    for (unsigned c = 0; c < slab::kBins; ++c) binned_bytes += h.cached_objects(c) * kClass[c].size;
   }
   const std::size_t taken_pages = zone.opened_pages - zone.free_pages;
   const std::size_t run_pages = taken_pages > slabs.pages + list_pages ? taken_pages - slabs.pages - list_pages : 0;

@@ -1,11 +1,12 @@
 // thread_heap.h: THE FAST PATH: malloc as the pop, free as the push of a thread's bin.  layer: heap
 //
-// Every thread has one bin per size class: an array of ready pointers with a null below the lowest. malloc takes the top
-// one (two dependent loads: bin, pointer); free looks up the page's entry, which is the owner's tag plus the offset of
-// the bin: one subtraction answers "mine?" and "which bin?" together (two dependent loads: entry, bin). Freed objects
-// are never touched. A miss, a full bin, a large size, another thread's object, a foreign pointer: the slow path.
-// A thread without a heap has kEmptyFront: its first bin, where all its small sizes lead, is empty, and its tag owns no
-// page: no null test for small sizes and for free.
+// Every thread has a bin per size class, and one more for the class's twin (lifetime.h): an array of ready pointers with a null
+// below the lowest. malloc takes the top one (two dependent loads: bin, pointer; which bin is known early, from the size and
+// the caller's address). free looks up the page's entry, which is the owner's tag plus the offset of the bin: one subtraction
+// answers "mine?" and "which bin?" together (two dependent loads: entry, bin). Freed objects are never touched. A miss, a
+// full bin, a large size, another thread's object, a foreign pointer: the slow path.
+// A thread without a heap has kEmptyFront: the two bins where all its small sizes lead are empty, and its tag owns no page: no
+// null test for small sizes and for free.
 //
 // [TH-1] base <= top <= limit for every bin; *base == nullptr; (base, top] are objects of the bin's class that no slab
 //        counts as free
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heap/lifetime.h"
 #include "heap/process_heap.h"
 #include "slab/size_class.h"
 
@@ -43,12 +45,12 @@ inline constexpr std::uint32_t kNoTag = 0xFFFFF000;  // kEmptyFront's: no heap h
 // What the fast path reads and writes of a heap. The fields a small malloc needs come first.
 struct alignas(kCacheLine) Front {
   std::uint32_t tag;                          // the heap's index in the bits above kOffsetMask
-  std::uint16_t small_offset[kSmallEntries];  // bin offset by (bytes + 15) / 16
-  Bin bins[slab::kClasses];
+  std::uint16_t small_offset[kSmallEntries];  // bin offset by (bytes + 15) / 16, of the class itself
+  Bin bins[slab::kBins];
 
   Bin& at(std::size_t offset) { return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins) + offset); }
 };
-static_assert(sizeof(Bin) * slab::kClasses <= pages::kFirstOwnerEntry);
+static_assert(sizeof(Bin) * slab::kBins <= pages::kFirstOwnerEntry);
 
 extern const Front kEmptyFront;  // never written
 
@@ -69,15 +71,19 @@ extern constinit thread_local ThreadState t_state __attribute__((tls_model("init
 constexpr std::size_t bin_offset(unsigned size_class) { return size_class * sizeof(Bin); }
 
 // Null: not served here.
-[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes) {
+[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes, CallPath path = 0) {
   Front* const f = t_state.front;
   std::size_t offset;
-  if (bytes <= slab::kTableLimit) [[likely]]
+  if (bytes <= slab::kTableLimit) [[likely]] {
     offset = f->small_offset[(bytes + kMinAlignment - 1) / kMinAlignment];
-  else if (bytes <= slab::kMaxClassSize && f->tag != kNoTag)
-    offset = bin_offset(slab::class_of(bytes));
-  else
+    offset += lifetimes.way(path);
+  } else if (bytes <= slab::kMaxClassSize && f->tag != kNoTag) {
+    const unsigned c = slab::class_of(bytes);
+    offset = bin_offset(c);
+    if (c < slab::kSlabClasses) offset += lifetimes.way(path);
+  } else {
     return nullptr;
+  }
   Bin& bin = f->at(offset);
   void** const top = bin.top;
   void* const p = *top;

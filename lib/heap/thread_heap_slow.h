@@ -4,7 +4,7 @@
 // validate).
 // A heap outlives its thread: it is handed whole to a later one. Only its index ever names the owner of a slab.
 // [HP-1] a slab of this heap with free objects is in the bucket list [its class][Slab::wanted_bucket()]; others are in none
-// [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array
+// [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array; 0 of one that is closed
 #pragma once
 
 #include <atomic>
@@ -33,8 +33,10 @@ struct BinState {
   std::uint16_t capacity;  // pointers it may hold; 0: no array yet
   std::uint8_t refills;    // slow events of one kind in a row
   std::uint8_t flushes;
+  bool closed;           // limit == base: every free goes to its slab, until the next refill
   std::uint32_t demand;  // objects taken by refills since the last flush: what the program's rhythm needs
   std::uint32_t bucket[slab::kBuckets];  // partly free slabs by occupancy
+  std::uint32_t last_refill;             // ThreadHeap::refill_clock
 };
 
 struct alignas(kCacheLine) ThreadHeap {
@@ -49,7 +51,10 @@ struct alignas(kCacheLine) ThreadHeap {
   bool late;                     // taken after its thread's exit hook had run: watch for the thread's end
   std::size_t cached_capacity;   // bytes all bins could hold
   std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
-  BinState bins[slab::kClasses];
+  std::size_t given_back;        // bytes that bins have flushed since the last refill of any of them
+  std::uint32_t refill_clock;    // refills of any bin
+  std::uint32_t no_room_since;   // as refill_clock: the last search for room that found none
+  BinState bins[slab::kBins];
   pcp::SlabPageLists pages;  // of the zone with this number:
   unsigned pages_zone;
 
@@ -64,7 +69,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void start(std::uint32_t heap_index);
 
   // The next object of a class whose bin is empty, and a batch for the bin; null: out of memory.
-  void* allocate_miss(unsigned size_class, bool* zeroed);
+  void* allocate_miss(unsigned size_class, CallPath path, bool* zeroed);
   // Takes back an object of this heap whose bin is full.
   void deallocate_overflow(unsigned size_class, void* p);
   // 2^order pages near this thread, and back; lock held.
@@ -118,6 +123,7 @@ struct alignas(kCacheLine) ThreadHeap {
  private:
   bool resize_bin(unsigned size_class, unsigned capacity);
   void adapt_for_refill(unsigned size_class);
+  unsigned bin_to_shrink(std::size_t more_bytes) const;
   bool make_room(std::size_t more_bytes);
   bool grow_bin(unsigned size_class);
   unsigned gather(unsigned size_class, unsigned want, void** out);
@@ -129,6 +135,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);
   void put_slab_object(unsigned size_class, void* p);
   void flush(unsigned size_class, std::size_t n);
+  void close_bin(unsigned size_class);
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
   void* allocate_run(unsigned size_class, unsigned want, bool* zeroed);

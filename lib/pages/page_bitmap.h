@@ -48,6 +48,15 @@ struct alignas(kCacheLine) PageBitmap {
     return sum;
   }
 
+  // Calls f(first, n) for each run of set bits that no longer one contains, in ascending order.
+  template <class F>
+  void for_runs(F f) const {
+    for (std::size_t at = next(0, 0), end; at < kPagesPerBlock; at = next(end, 0)) {
+      end = next(at, ~std::uint64_t{0});
+      f(at, end - at);
+    }
+  }
+
   // Order of the largest free block, -1 when no page is free.
   int largest_order() const;
 
@@ -64,6 +73,15 @@ struct alignas(kCacheLine) PageBitmap {
   void count_blocks(std::size_t* counts) const;
 
  private:
+  // The first page from `at` on whose bit is set, or clear when `flip` is all ones; kPagesPerBlock: none.
+  std::size_t next(std::size_t at, std::uint64_t flip) const {
+    for (std::size_t skip = at % 64; at < kPagesPerBlock; at += 64 - skip, skip = 0)
+      if (const std::uint64_t w = (word[at / 64] ^ flip) >> skip; w != 0) {
+        const std::size_t found = at + lowest_bit(w);
+        return found < kPagesPerBlock ? found : kPagesPerBlock;
+      }
+    return kPagesPerBlock;
+  }
   template <class F>
   static void for_words(std::size_t first, std::size_t n, F f) {
     std::size_t i = first / 64;

@@ -20,8 +20,8 @@ struct Watermarks {
   std::size_t min = 0;
   std::size_t boost = 0;
 };
-inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{8} << 20) >> kPageShift,
-                                                  (std::size_t{16} << 20) >> kPageShift};
+inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{2} << 20) >> kPageShift,
+                                                  (std::size_t{6} << 20) >> kPageShift};
 inline constexpr std::size_t kLeastHigh = kPagesPerBlock;  // to this at most does lack of demand lower `high`
 inline constexpr std::size_t kReserveLeast =
     std::max<std::size_t>(kPagesPerBlock / 32, 1);      // pages for critical requests alone: 16

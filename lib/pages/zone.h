@@ -268,7 +268,8 @@ class Zone {
   void relist(BlockIndex b);                                                 // after its maps changed
   void relist(BlockIndex b, int largest_order);
   bool purge_one_run(std::size_t most_blocks, std::size_t& purged);  // unlocks while the OS works
-  std::size_t purge_holes();
+  std::size_t purge_holes(std::size_t least_pages);
+  std::size_t purge_holes_of(BlockIndex b, std::size_t least_pages);
   void balance(std::size_t freed_pages);   // likewise
   void purge_slack_to(std::size_t pages);  // likewise
   std::size_t slack() const { return dirty_whole_ << kPageblockOrder; }

@@ -47,28 +47,34 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
   return done;
 }
 
-// Free dirty pages of partly used blocks on 4 KiB pages.
-std::size_t Zone::purge_holes() {
+// Free dirty pages of partly used blocks on 4 KiB pages, where a block has at least so many.
+std::size_t Zone::purge_holes(std::size_t least_pages) {
   std::size_t purged = 0;
-  for_each_opened([&](BlockIndex b, Pageblock& d) {
-    const bool reserve = d.migratetype == Migratetype::kHighAtomic;
-    if (!space_->on_small_pages(b) || d.hidden() || reserve || d.free_pages == 0) return;
-    unlist(b);
-    for (std::size_t page = 0; page < kPagesPerBlock;) {
-      std::size_t n = 0;
-      while (page + n < kPagesPerBlock && d.free.any(page + n, 1) && d.dirty.any(page + n, 1)) ++n;
-      if (n != 0 && vm_->purge(map_->address(first_pfn(b) + page), n << kPageShift)) {
-        d.dirty.clear(page, n);
-        d.huge_in = 0;
-        d.purged = true;
-        backed_free_ -= n;
-        purged += n;
-      }
-      page += n + 1;
-    }
-    list(b);
-  });
+  for (unsigned i = 0; i < map_->section_count(); ++i) {
+    const Section& s = map_->section(i);
+    for (std::uint32_t k = 0; s.zone == number_ && k < s.opened && space_->on_small_pages(s.first + k); ++k)
+      purged += purge_holes_of(s.first + k, least_pages);
+  }
   purged_pages_ += purged;
+  return purged;
+}
+
+std::size_t Zone::purge_holes_of(BlockIndex b, std::size_t least_pages) {
+  Pageblock& d = map_->block(b);
+  if (d.hidden() || d.whole_free() || d.migratetype == Migratetype::kHighAtomic) return 0;
+  const PageBitmap holes = d.backed_free();
+  if (d.free_pages < least_pages || holes.count() < least_pages) return 0;
+  std::size_t purged = 0;
+  unlist(b);
+  holes.for_runs([&](std::size_t first, std::size_t n) {
+    if (!vm_->purge(map_->address(first_pfn(b) + first), n << kPageShift)) return;
+    d.dirty.clear(first, n);
+    d.huge_in = 0;
+    d.purged = true;
+    backed_free_ -= n;
+    purged += n;
+  });
+  list(b);
   return purged;
 }
 
@@ -81,7 +87,7 @@ std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
   std::size_t purged = 0;
   while (backed_free_ > keep_pages && purge_one_run(pages_to_blocks(backed_free_ - keep_pages), purged)) {
   }
-  if (holes && backed_free_ > keep_pages) purged += purge_holes();
+  if (holes && backed_free_ > keep_pages) purged += purge_holes(1);
   return purged;
 }
 

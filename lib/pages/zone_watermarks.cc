@@ -12,6 +12,8 @@ namespace bm::pages {
 namespace {
 
 constexpr std::size_t kTurnsToEarn = 2;
+constexpr std::size_t kWorthPurging =
+    std::max<std::size_t>(kPagesPerBlock / 8, 1);  // pages free here and there in a block
 
 }  // namespace
 
@@ -103,6 +105,7 @@ void Zone::purge_slack_to(std::size_t pages) {
   std::size_t purged = 0;
   while (dirty_whole_ > blocks && purge_one_run(dirty_whole_ - blocks, purged)) {
   }
+  if (purged != 0) purge_holes(kWorthPurging);
 }
 
 void Zone::age(std::uint64_t now) {

@@ -4,6 +4,11 @@
 #include <algorithm>
 
 namespace bm::pcp {
+namespace {
+
+constexpr unsigned kSpillsToShut = 3;
+
+}  // namespace
 
 template <class Marks>
 bool PageLists<Marks>::alloc(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn& out) {
@@ -26,6 +31,8 @@ void PageLists<Marks>::refill(pages::Zone& zone, unsigned order, pages::Migratet
   for (std::size_t i = 0; i < n; ++i) list.block[n - 1 - i] = fresh[i].first;  // lowest address first
   std::atomic_signal_fence(std::memory_order_release);
   list.count = static_cast<std::uint32_t>(n);
+  list.spills = 0;
+  list.shut = false;
 }
 
 template <class Marks>
@@ -36,13 +43,20 @@ void PageLists<Marks>::free(pages::Zone& zone, unsigned order, pages::Migratetyp
     return;
   }
   if (full(order, type)) spill(zone, order, type);
+  if (lists_[order][pages::index(type)].shut) return zone.free(first, std::size_t{1} << order);
   push(order, type, first);
 }
 
-// The oldest go, the hot ones stay.
+// The oldest go, the hot ones stay; unless there is no end to it.
 template <class Marks>
 void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, pages::Migratetype type) {
   List& list = lists_[order][pages::index(type)];
+  if (list.shut) return;
+  if (++list.spills == kSpillsToShut) {
+    give_back(zone, order, list);
+    list.shut = true;
+    return;
+  }
   const std::size_t batch = kBatch[order];
   Pfn out[kMaxHigh];
   std::copy_n(list.block.begin(), batch, out);
@@ -58,12 +72,15 @@ void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, pages::Migratety
 template <class Marks>
 void PageLists<Marks>::drain(pages::Zone& zone) {
   for (unsigned order = 0; order < kOrders; ++order)
-    for (List& list : lists_[order]) {
-      const std::uint32_t n = list.count;
-      if (n == 0) continue;
-      list.count = 0;
-      zone.free_batch(std::size_t{1} << order, list.block.data(), n);
-    }
+    for (List& list : lists_[order]) give_back(zone, order, list);
+}
+
+template <class Marks>
+void PageLists<Marks>::give_back(pages::Zone& zone, unsigned order, List& list) {
+  const std::uint32_t n = list.count;
+  if (n == 0) return;
+  list.count = 0;
+  zone.free_batch(std::size_t{1} << order, list.block.data(), n);
 }
 
 template <class Marks>

@@ -4,7 +4,9 @@
 // A thread has two such stocks (heap/thread_heap_slow.h): slabs' pages, under its heap's lock, for helpers release slabs
 // too; and the page API's, larger, which only the thread itself ever touches, as it does its bins.
 // The count is written last: a thread that vanished in a fork lost pages at worst, it left none on a list twice.
-// [PL-1] count <= kHigh[order] for every list
+// A list that only spills, batch after batch, belongs to a program that gives up memory: it is emptied and shut until the next
+// refill, as each page it kept would keep a pageblock from becoming whole.
+// [PL-1] count <= kHigh[order] for every list; a list that is shut is empty
 #pragma once
 
 #include <array>
@@ -52,7 +54,8 @@ class PageLists {
     return true;
   }
   bool full(unsigned order, pages::Migratetype type) const {
-    return lists_[order][pages::index(type)].count == kHigh[order];
+    const List& list = lists_[order][pages::index(type)];
+    return list.shut || list.count == kHigh[order];
   }
   // Not full().
   [[gnu::always_inline]] void push(unsigned order, pages::Migratetype type, Pfn first) {
@@ -62,7 +65,7 @@ class PageLists {
     std::atomic_signal_fence(std::memory_order_release);
     list.count = n + 1;
   }
-  // Everything back to the zone.
+  // Everything back to the zone. What is shut stays so.
   void drain(pages::Zone& zone);
   std::size_t held_pages() const;
   template <class F>
@@ -85,9 +88,12 @@ class PageLists {
   struct List {
     std::array<Pfn, kMaxHigh> block;
     Count count;
+    std::uint8_t spills;  // since the last refill
+    bool shut;
   };
   void refill(pages::Zone& zone, unsigned order, pages::Migratetype type);
   void spill(pages::Zone& zone, unsigned order, pages::Migratetype type);
+  static void give_back(pages::Zone& zone, unsigned order, List& list);
   List lists_[kOrders][pages::kPcpTypes];
 };
 

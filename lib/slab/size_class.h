@@ -98,8 +98,23 @@ consteval std::array<SizeClass, kClasses> make_classes() {
 
 }  // namespace detail
 
-inline constexpr std::array<SizeClass, kClasses> kClass = detail::make_classes();
 inline constexpr unsigned kSlabClasses = 8 + 6 * 8 + 3 * 8;
+// Behind the classes come the twins of the slab classes: the same sizes once more, in slabs of their own.
+inline constexpr unsigned kTwins = kClasses;  // of the first
+inline constexpr unsigned kBins = kClasses + kSlabClasses;
+
+namespace detail {
+
+consteval std::array<SizeClass, kBins> with_twins() {
+  const std::array<SizeClass, kClasses> classes = make_classes();
+  std::array<SizeClass, kBins> table{};
+  for (unsigned c = 0; c < kBins; ++c) table[c] = classes[c % kClasses];
+  return table;
+}
+
+}  // namespace detail
+
+inline constexpr std::array<SizeClass, kBins> kClass = detail::with_twins();
 
 namespace detail {
 

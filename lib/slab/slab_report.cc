@@ -6,7 +6,7 @@
 namespace bm::slab {
 
 void SlabReport::add(const Slab& s) {
-  const unsigned c = s.size_class;
+  const unsigned c = s.size_class % kClasses;
   if (__atomic_load_n(&s.heap, __ATOMIC_RELAXED) == 0 || c >= kSlabClasses) return;
   std::size_t free_objects = 0;
   for (unsigned w = 0; w < kMapWords; ++w)

@@ -36,7 +36,9 @@ class Run {
     switch (op % 10) {
       case 0:
       case 1: return renew(b, in.size(), [](std::size_t n) { return allocate(n); });
-      case 2: return renew(b, in.size(), heap::allocate_zeroed, true);
+      case 2:
+        return renew(
+            b, in.size(), [](std::size_t n) { return heap::allocate_zeroed(n); }, true);
       case 3: {
         const std::size_t alignment = std::size_t{1} << in.byte() % 23;
         renew(b, in.size(), [alignment](std::size_t n) { return heap::allocate_aligned(n, alignment); });

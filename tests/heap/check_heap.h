@@ -15,7 +15,7 @@ inline std::string broken_bins(heap::ThreadHeap& h) {
   const auto check = [&](bool ok, const char* clause, unsigned c) {
     if (!ok) broken += std::string(" ") + clause + " in class " + std::to_string(c);
   };
-  for (unsigned c = 0; c < slab::kClasses; ++c) {
+  for (unsigned c = 0; c < slab::kBins; ++c) {
     const heap::Bin& bin = h.front.bins[c];
     const heap::BinState& state = h.bins[c];
     if (state.capacity == 0) {
@@ -23,7 +23,7 @@ inline std::string broken_bins(heap::ThreadHeap& h) {
       continue;
     }
     check(is_power_of_two(state.capacity + std::size_t{1}), "HP-2 (2^k - 1)", c);
-    check(bin.limit - state.base == state.capacity, "HP-2 (limit)", c);
+    check(bin.limit - state.base == (state.closed ? 0 : state.capacity), "HP-2 (limit)", c);
     check(state.base <= bin.top && bin.top <= bin.limit, "TH-1 (order)", c);
     check(*state.base == nullptr, "TH-1 (null)", c);
     std::set<void*> seen;
@@ -51,7 +51,7 @@ inline std::string broken_lists(heap::ThreadHeap& h) {
     if (!ok) broken += std::string(" ") + clause + " at slab " + std::to_string(i);
   };
   std::set<std::uint32_t> listed;
-  for (unsigned c = 0; c < slab::kClasses; ++c)
+  for (unsigned c = 0; c < slab::kBins; ++c)
     for (unsigned b = 0; b < slab::kBuckets; ++b) {
       std::uint32_t before = 0;
       for (std::uint32_t i = h.bins[c].bucket[b]; i != 0; i = heap::process.slabs[i].next) {

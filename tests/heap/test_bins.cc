@@ -44,6 +44,29 @@ void one_round(std::vector<void*>& blocks, std::size_t bytes) {
 
 }  // namespace
 
+TEST_CASE("objects per slab choose the migratetype, whatever the class was seen to do", "[heap][bins]") {
+  // A class that changed its type would leave its earlier blocks full of holes and take fresh ones. Beyond 4 MiB of heap
+  // call paths choose (test_lifetime.cc): the first test of this process.
+  REQUIRE_FALSE(heap::Lifetimes::tells_apart(heap::process.slabs.limit() + 200));
+  const auto check = [](std::size_t bytes, pages::Migratetype wanted) {
+    std::vector<void*> blocks(20U * kClass[class_of(bytes)].objects);
+    for (int round = 0; round < 3; ++round) {
+      for (void*& p : blocks) {
+        p = allocate(bytes);
+        Pfn page;
+        REQUIRE(heap::process.map.find(p, page));
+        REQUIRE(heap::process.map.block(page.block()).migratetype == wanted);
+      }
+      for (void* const p : blocks) deallocate(p);
+      flush_own();
+    }
+  };
+  REQUIRE(kClass[class_of(112)].objects >= 64);
+  check(112, pages::Migratetype::kUnmovable);
+  REQUIRE(kClass[class_of(10'000)].objects < 64);
+  check(10'000, pages::Migratetype::kMovable);
+}
+
 TEST_CASE("blocks of every class are aligned, distinct and as large as asked", "[heap][bins]") {
   std::vector<void*> all;
   for (unsigned c = 0; c < slab::kClasses; ++c)
@@ -134,15 +157,41 @@ void check_shrinking(heap::ThreadHeap& h) {
   for (std::size_t i = many.size(); i > 1; --i) std::swap(many[i - 1], many[random.below(i)]);
   for (void* const p : many) deallocate(p);
   CHECK(h.bins[c].capacity <= 31);
-  CHECK(h.cached_objects(c) <= 31);
-  CHECK(slabs_of(h, c) <= 32);
+  CHECK(h.cached_objects(c) == 0);  // each would pin a slab, and that a pageblock
+  CHECK(slabs_of(h, c) == 0);
+  CHECK(broken_heap(h) == "");
+  for (int round = 0; round < 3; ++round) one_round(few, kSize);  // and it opens again
+  CHECK_FALSE(h.bins[c].closed);
+  CHECK(h.cached_objects(c) != 0);
   CHECK(broken_heap(h) == "");
   CHECK(heap::validate() == 0);
 }
 
-TEST_CASE("a bin shrinks when the program gives its memory up, and few slabs stay", "[heap][bins]") {
+TEST_CASE("a bin shrinks when the program gives its memory up, and in the end keeps nothing", "[heap][bins]") {
   on_fresh_heap(check_shrinking);
 }
+
+// Many bins, none of them large, have all the room, from an earlier phase: a bin that is busy now must get some of it.
+void check_idle_bins(heap::ThreadHeap& h) {
+  for (unsigned c = class_of(64); c < slab::kSlabClasses; ++c) {
+    std::vector<void*> blocks(std::max<std::size_t>(4, 240'000 / kClass[c].size));
+    for (int round = 0; round < 12; ++round) one_round(blocks, kClass[c].size);
+  }
+  REQUIRE(h.cached_capacity > 12 * kMiB);
+  std::vector<void*> busy(100);
+  const auto fits = [&] {  // 5.7 MB
+    for (int round = 0; round < 20; ++round) one_round(busy, 20'000), one_round(busy, 24'000);
+    return std::min(h.bins[class_of(20'000)].capacity, h.bins[class_of(24'000)].capacity) >= busy.size();
+  };
+  REQUIRE_FALSE(fits());
+  std::vector<void*> others(300'000);
+  one_round(others, 24);  // refills, so that time passes
+  CHECK(fits());
+  CHECK(h.cached_capacity <= 16 * kMiB);
+  CHECK(broken_heap(h) == "");
+}
+
+TEST_CASE("bins that are idle give up their room", "[heap][bins]") { on_fresh_heap(check_idle_bins); }
 
 void check_bounds(heap::ThreadHeap& h) {
   for (unsigned c = 0; c < slab::kClasses; ++c) {
@@ -196,27 +245,6 @@ TEST_CASE("HP-1: refills take from the fullest slabs first", "[heap][bins]") {
   for (void* const p : kept) deallocate(p);
   flush_own();
   CHECK(slabs_of(h, c) == 0);
-}
-
-TEST_CASE("objects per slab choose the migratetype, whatever the class was seen to do", "[heap][bins]") {
-  // A class that changed its type would leave its earlier blocks full of holes and take fresh ones.
-  const auto check = [](std::size_t bytes, pages::Migratetype wanted) {
-    std::vector<void*> blocks(100U * kClass[class_of(bytes)].objects);
-    for (int round = 0; round < 3; ++round) {
-      for (void*& p : blocks) {
-        p = allocate(bytes);
-        Pfn page;
-        REQUIRE(heap::process.map.find(p, page));
-        REQUIRE(heap::process.map.block(page.block()).migratetype == wanted);
-      }
-      for (void* const p : blocks) deallocate(p);
-      flush_own();
-    }
-  };
-  REQUIRE(kClass[class_of(112)].objects >= 64);
-  check(112, pages::Migratetype::kUnmovable);
-  REQUIRE(kClass[class_of(10'000)].objects < 64);
-  check(10'000, pages::Migratetype::kMovable);
 }
 
 TEST_CASE("large objects taken from slabs again and again earn their memory a stay", "[heap][bins]") {

@@ -92,7 +92,7 @@ TEST_CASE("run classes freed by another thread belong to that thread", "[heap][r
   Worker owner;
   void* p = nullptr;
   owner.run([&] { paint(p = allocate(kSize), kSize, 3); });
-  deallocate(allocate(1));
+  deallocate(allocate(kSize));  // a bin that keeps things
   CHECK(painted(p, kSize, 3));
   deallocate(p);
   CHECK(allocate(kSize) == p);

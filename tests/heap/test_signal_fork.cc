@@ -113,7 +113,7 @@ TEST_CASE("forks at any instruction of a bin that grows or gives back", "[heap][
         for (int i = 380; i < 400; ++i) deallocate(kept[i]);
         flush_own();
       },
-      397);
+      997);
 }
 
 TEST_CASE("forks at any instruction of a run's life", "[heap][fork][signal][native]") {

@@ -115,5 +115,28 @@ TEST_CASE("set, clear, count, any and all over random ranges", "[page_bitmap]") 
   }
 }
 
+TEST_CASE("for_runs: every set bit once, in runs that cannot be longer", "[page_bitmap]") {
+  Random random(2);
+  for (int round = 0; round < 2000; ++round) {
+    Naive naive;
+    for (int k = 0; k < round % 7; ++k) {
+      const std::size_t first = random.below(kPagesPerBlock);
+      const std::size_t n = random.between(1, kPagesPerBlock - first);
+      for (std::size_t i = first; i < first + n; ++i) naive[i] = random.one_in(2) || n > 100;
+    }
+    const PageBitmap map = from(naive);
+    std::size_t behind = 0;  // of what has been seen; one clear bit must follow each run
+    map.for_runs([&](std::size_t first, std::size_t n) {
+      REQUIRE(n >= 1);
+      REQUIRE(first + n <= kPagesPerBlock);
+      for (std::size_t i = behind; i < first; ++i) REQUIRE_FALSE(naive[i]);
+      for (std::size_t i = first; i < first + n; ++i) REQUIRE(naive[i]);
+      REQUIRE((first == 0 || !naive[first - 1]));
+      behind = first + n;
+    });
+    for (std::size_t i = behind; i < kPagesPerBlock; ++i) REQUIRE_FALSE(naive[i]);
+  }
+}
+
 }  // namespace
 }  // namespace bm::pages

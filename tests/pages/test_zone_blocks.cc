@@ -30,6 +30,7 @@ TEST_CASE("a long run is exact: the rest of its last pageblock serves others", "
 TEST_CASE("the lowest run of whole-free pageblocks, else what is free at the frontier", "[zone_blocks]") {
   FakeVm vm;
   Fixture z;
+  z.zone.watermarks = {8 * kBlock, 16 * kBlock};
   std::vector<Run> one;
   for (int i = 0; i < 10; ++i) one.push_back(z.alloc(kBlock));
   for (const int i : {1, 3, 4, 6, 7, 8}) z.free(one[static_cast<std::size_t>(i)]);

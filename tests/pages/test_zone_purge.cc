@@ -101,7 +101,7 @@ TEST_CASE("holes of pageblocks on hugepages are left alone", "[zone_purge]") {
   CHECK(z.zone.validate(2) == 0);
 }
 
-TEST_CASE("holes of a whole-free pageblock whose purge in whole failed", "[zone_purge]") {
+TEST_CASE("a whole-free pageblock whose purge was refused stays as it was", "[zone_purge]") {
   FakeVm vm;
   Fixture z;
   z.free(z.used(kBlock));
@@ -111,11 +111,11 @@ TEST_CASE("holes of a whole-free pageblock whose purge in whole failed", "[zone_
   CHECK(z.zone.validate(2) == 0);  // FA-2: a pageblock without a dirty page is not in kDirtyWhole
 }
 
-TEST_CASE("watermarks: 8 and 16 MiB to begin with", "[zone_purge]") {
+TEST_CASE("watermarks: 2 and 6 MiB to begin with", "[zone_purge]") {
   FakeVm vm;
   ZoneFixture z(FakeVm::table);
-  CHECK(z.zone.watermarks.low == 4 * kBlock);
-  CHECK(z.zone.watermarks.high == 8 * kBlock);
+  CHECK(z.zone.watermarks.low == kBlock);
+  CHECK(z.zone.watermarks.high == 3 * kBlock);
 }
 
 TEST_CASE("watermarks: above high, free memory goes back until low", "[zone_purge]") {
@@ -133,6 +133,22 @@ TEST_CASE("watermarks: above high, free memory goes back until low", "[zone_purg
   const Pfn batch[] = {runs[10].first, runs[12].first, runs[14].first};
   z.zone.free_batch(kBlock, batch, 3);
   CHECK(z.zone.counters().backed_free_pages == 2 * kBlock);
+}
+
+TEST_CASE("with slack go the holes of pageblocks on small pages, where there are enough of them", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks = {0, kBlock};
+  const Run few = z.used(kBlock), many = z.used(kBlock), large = z.used(40 * kBlock);
+  z.zone.free(few.first + 1, kBlock / 8 - 1);
+  z.zone.free(many.first + 1, kBlock / 16);
+  z.zone.free(many.first + 100, kBlock / 16);
+  const Pfn beyond = large.first + 39 * kBlock;  // on hugepages: half of one gives back nothing
+  z.zone.free(beyond, kBlock / 2);
+  CHECK(vm.count(VmOp::kPurge) == 0);
+  z.zone.free(large.first, 2 * kBlock);
+  CHECK(z.zone.counters().backed_free_pages == kBlock / 8 - 1 + kBlock / 2);
+  CHECK(z.zone.validate(2) == 0);
 }
 
 TEST_CASE("who has taken the same memory several times over keeps it once", "[zone_purge]") {

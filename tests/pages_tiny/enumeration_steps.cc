@@ -115,7 +115,7 @@ void Enumeration::try_frees() {
     return true;
   };
   const auto after = [this] {
-    if (config_.marks_of_0) naive_.purge_whole();
+    if (config_.marks_of_0) naive_.purge_slack();
     return true;
   };
   for (std::size_t first = 0; first < naive_.pages.size(); ++first) {

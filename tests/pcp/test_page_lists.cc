@@ -93,6 +93,25 @@ TEMPLATE_TEST_CASE("PL-1: at the high mark the oldest batch goes back", "[page_l
   }
 }
 
+TEMPLATE_TEST_CASE("PL-1: a list that only spills is emptied and shut, until the next refill", "[page_lists]",
+                   SlabPageLists, ApiPageLists) {
+  FakeVm vm;
+  for (unsigned o = 0; o < TestType::kOrders; ++o) {
+    FixtureOf<TestType> z;
+    std::vector<Pfn> blocks;
+    for (std::size_t i = 0; i < 4 * TestType::kHigh[o]; ++i) blocks.push_back(z.take(o));
+    while (z.lists.held_pages() != 0) blocks.push_back(z.take(o));
+    for (const Pfn p : blocks) z.lists.free(z.zone, o, kMovable, p);
+    CHECK(z.lists.held_pages() == 0);
+    CHECK(z.out_of_zone() == 0);
+    CHECK(z.lists.full(o, kMovable));  // for those who push by themselves
+    const Pfn p = z.take(o);
+    CHECK(z.lists.held_pages() == std::size_t{TestType::kBatch[o] - 1U} << o);
+    z.lists.free(z.zone, o, kMovable, p);
+    CHECK(z.take(o) == p);
+  }
+}
+
 TEST_CASE("larger orders go to the zone one by one", "[page_lists]") {
   FakeVm vm;
   Fixture z;

@@ -316,17 +316,32 @@ std::size_t NaiveZone::purge(std::size_t keep_pages, bool holes) {
         for (std::size_t i = 0; i < kPages; ++i) clean((b - n) * kPages + i);
     }
   if (holes && backed_free() > keep_pages)
-    for (std::size_t p = 0; p < pages.size(); ++p) {
-      const Type type = blocks[p / kPages].type;
-      if (p / kPages < small_blocks && type != Type::kIsolate && type != Type::kHighAtomic) clean(p);
-    }
+    for (std::size_t b = 0; b < std::min(small_blocks, blocks.size()); ++b)
+      if (!whole(b)) purge_holes(b);
   return before - backed_free();
 }
 
-void NaiveZone::purge_whole() {
+void NaiveZone::purge_slack() {
   if (!os_purges) return;
+  bool any = false;
   for (std::size_t b = 0; b < blocks.size(); ++b)
-    if (purgeable(b)) std::fill_n(pages.begin() + std::ptrdiff_t(b * kPages), kPages, Page::kClean);
+    if (purgeable(b)) {
+      std::fill_n(pages.begin() + std::ptrdiff_t(b * kPages), kPages, Page::kClean);
+      any = true;
+    }
+  for (std::size_t b = 0; any && b < std::min(small_blocks, blocks.size()); ++b)
+    if (!whole(b) && holes(b) >= std::max<std::size_t>(kPages / 8, 1)) purge_holes(b);
+}
+
+std::size_t NaiveZone::holes(std::size_t b) const {
+  const auto first = pages.begin() + std::ptrdiff_t(b * kPages);
+  return std::size_t(std::count(first, first + std::ptrdiff_t(kPages), Page::kDirty));
+}
+
+void NaiveZone::purge_holes(std::size_t b) {
+  if (blocks[b].type == Type::kIsolate || blocks[b].type == Type::kHighAtomic) return;
+  const auto first = pages.begin() + std::ptrdiff_t(b * kPages);
+  std::replace(first, first + std::ptrdiff_t(kPages), Page::kDirty, Page::kClean);
 }
 
 }  // namespace bm::test

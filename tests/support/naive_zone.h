@@ -54,7 +54,7 @@ class NaiveZone {
   bool release_cma(std::size_t first, std::size_t count);
   std::optional<Run> take(std::size_t first, std::size_t n);
   std::size_t purge(std::size_t keep_pages, bool holes);
-  void purge_whole();  // all of them: what a free above a high mark of 0 does
+  void purge_slack();  // all of it, and holes worth it: what a free above a high mark of 0 does
 
   bool is_free(std::size_t page) const { return pages[page] != Page::kUsed; }
   bool whole(std::size_t b) const { return blocks[b].opened && blocks[b].free == kPages; }
@@ -84,6 +84,8 @@ class NaiveZone {
   bool all_free(std::size_t first, std::size_t n) const;
   bool pcp_whole(std::size_t b) const { return b < blocks.size() && whole(b) && is_pcp_type(blocks[b].type); }
   bool purgeable(std::size_t b) const;
+  std::size_t holes(std::size_t b) const;  // backed free pages
+  void purge_holes(std::size_t b);
   Run mark(std::size_t first, std::size_t n, Page as);
   void open_in(Section& s, std::size_t count, Type type);
   std::optional<std::size_t> open(std::size_t count, Type type);

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .allocators import GLIBC, Allocator
+from .memory import memory
 from .pages import pages
 from .programs import built_program, compile_c, empty_library, probe_source
 from .reader import reader
@@ -134,4 +135,4 @@ def small_heap(session: Session) -> None:
 
 
 SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap, "pages": pages,
-          "reader": reader}
+          "reader": reader, "memory": memory}

@@ -1,0 +1,206 @@
+// test_lifetime.cc: contexts that allocate much get slabs, and pageblocks, of their own.  layer: tests
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "heap/lifetime.h"
+#include "tests/heap/check_heap.h"
+#include "tests/heap/support.h"
+
+using namespace bm;
+using namespace bm::test;
+using heap::CallPath;
+
+namespace {
+
+constexpr CallPath kOften = 0x1000, kSeldom = 0x2000;
+
+void* allocate_from(CallPath path, std::size_t bytes) {
+  void* const p = heap::allocate_fast(bytes, path);
+  return p != nullptr ? p : heap::allocate_slow(bytes, path);
+}
+
+struct Place {
+  bool twin;
+  BlockIndex block;
+  pages::Migratetype type;
+};
+Place place_of(const void* p) {
+  Pfn page;
+  REQUIRE(heap::process.map.find(p, page));
+  const auto offset = heap::process.map.entry(page) & heap::kOffsetMask;
+  return {offset >= heap::bin_offset(slab::kTwins), page.block(), heap::process.map.block(page.block()).migratetype};
+}
+
+// A process of its own: verdicts stay.
+void in_process(const std::function<bool()>& body) {
+  const Ending e = in_child(body);
+  INFO(e.text);
+  CHECK(e.ok);
+}
+
+// Pageblocks that are not whole-free.
+std::size_t pageblocks_in_use() {
+  std::size_t n = 0;
+  heap::process.nodes.for_each_zone([&](pages::Zone& z) {
+    pages::ZoneReport r;
+    z.report(r);
+    n += r.present_pages / kPagesPerBlock - r.blocks_of_order(9) - 2 * r.blocks_of_order(10);
+  });
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("while the heap is small nothing is told apart, nor a context that has had little", "[heap][lifetime]") {
+  auto own = std::make_unique<heap::Lifetimes>();
+  for (int i = 0; i < 1000; ++i) own->note(kOften, 64, 6400, 255);
+  CHECK(own->way(kOften) == 0);
+  for (int i = 0; i < 15; ++i) own->note(kOften, 64, 6400, 256);  // 960 objects, 105 KiB
+  CHECK(own->way(kOften) == 0);
+  own->note(kOften, 64, 6400, 256);
+  CHECK(own->way(kOften) == heap::bin_offset(slab::kTwins));
+  CHECK(own->way(kSeldom) == 0);
+  for (int i = 0; i < 7; ++i) own->note(kSeldom, 1, 20 << 10, 256);  // 140 KiB
+  CHECK(own->way(kSeldom) != 0);
+}
+
+TEST_CASE("LT-1: what allocates much moves to the twin, what is rare stays; their pageblocks are apart",
+          "[heap][lifetime]") {
+  in_process([] {
+    std::vector<void*> often, seldom;
+    for (int i = 0; i < 600'000; ++i) {
+      often.push_back(allocate_from(kOften, 100));
+      if (i % 200 == 0) seldom.push_back(allocate_from(kSeldom, 100));
+    }
+    for (void* const p : seldom) BM_CHILD_REQUIRE(!place_of(p).twin);
+    const std::size_t late = often.size() / 5;
+    std::vector<bool> shared(heap::process.map.fast_pages() >> kPageblockOrder);
+    for (void* const p : seldom) shared[place_of(p).block.value] = true;
+    for (std::size_t i = late; i < often.size(); ++i) {
+      const Place at = place_of(often[i]);
+      BM_CHILD_REQUIRE(at.twin && at.type == pages::Migratetype::kMovable && !shared[at.block.value]);
+    }
+    const std::size_t before = pageblocks_in_use();
+    for (void* const p : often) deallocate(p);
+    BM_CHILD_REQUIRE(heap::validate() == 0);
+    BM_CHILD_REQUIRE(pageblocks_in_use() <= before / 5);  // 60 MB: 30 pageblocks
+    for (void* const p : seldom) deallocate(p);
+    return true;
+  });
+}
+
+TEST_CASE("without a path there is no verdict", "[heap][lifetime]") {
+  in_process([] {
+    for (int i = 0; i < 200'000; ++i) BM_CHILD_REQUIRE(!place_of(allocate_from(0, 100)).twin);
+    return true;
+  });
+}
+
+TEST_CASE("a path's objects of all sizes up to 64 KiB have twins, runs have none", "[heap][lifetime]") {
+  in_process([] {
+    for (int i = 0; i < 200'000; ++i) allocate_from(kOften, 100);
+    for (unsigned c = 0; c < slab::kClasses; ++c) {
+      void* const p = allocate_from(kOften, slab::kClass[c].size);
+      BM_CHILD_REQUIRE(place_of(p).twin == !slab::kClass[c].is_run());
+      BM_CHILD_REQUIRE(heap::usable_size(p) == slab::kClass[c].size);
+    }
+    // Large objects are few and yet much.
+    for (int i = 0; i < 2'000; ++i) allocate_from(kSeldom, 20'000);
+    BM_CHILD_REQUIRE(place_of(allocate_from(kSeldom, 20'000)).twin);
+    return true;
+  });
+}
+
+TEST_CASE("what is rare is Unmovable, whatever its size, once paths are told apart", "[heap][lifetime]") {
+  in_process([] {
+    for (int i = 0; i < 200'000; ++i) allocate_from(kOften, 100);
+    for (const std::size_t bytes : {100u, 1000u, 10'000u, 40'000u})
+      for (int i = 0; i < 20; ++i)
+        BM_CHILD_REQUIRE(place_of(allocate_from(kSeldom, bytes)).type == pages::Migratetype::kUnmovable);
+    return true;
+  });
+}
+
+TEST_CASE("what counts is the recent past: who was rare may come to allocate much", "[heap][lifetime]") {
+  in_process([] {
+    for (int i = 0; i < 1'500'000; ++i) deallocate(allocate_from(kOften, 1000)), allocate_from(kOften, 100);
+    BM_CHILD_REQUIRE(!place_of(allocate_from(kSeldom, 100)).twin);
+    std::vector<void*> all;
+    for (int i = 0; i < 150'000; ++i) all.push_back(allocate_from(kSeldom, 100));
+    BM_CHILD_REQUIRE(place_of(all.back()).twin);
+    return true;
+  });
+}
+
+TEST_CASE("objects of a twin keep their bytes, and go where they came from, whoever frees them", "[heap][lifetime]") {
+  in_process([] {
+    for (int i = 0; i < 200'000; ++i) allocate_from(kOften, 100);
+    std::vector<void*> all(50'000);
+    for (std::size_t i = 0; i < all.size(); ++i) paint(all[i] = allocate_from(kOften, 100), 100, i);
+    bool ok = true;
+    std::thread([&] {
+      for (std::size_t i = 0; i < all.size(); i += 2) {
+        ok &= painted(all[i], 100, i);
+        deallocate(all[i]);
+      }
+    }).join();
+    for (std::size_t i = 1; i < all.size(); i += 2) {
+      ok &= painted(all[i], 100, i);
+      deallocate(all[i]);
+    }
+    BM_CHILD_REQUIRE(ok && heap::validate() == 0 && broken_heap(*heap::current_heap()) == "");
+    BM_CHILD_REQUIRE(heap::usable_size(allocate_from(kOften, 100)) == 112);
+    return true;
+  });
+}
+
+TEST_CASE("threads of one program share the verdicts", "[heap][lifetime][threads]") {
+  in_process([] {
+    std::atomic<int> twins{0};
+    const auto work = [&] {
+      for (int i = 0; i < 100'000; ++i) allocate_from(kOften, 100);
+      twins += place_of(allocate_from(kOften, 100)).twin ? 1 : 0;
+    };
+    std::thread a(work), b(work), c(work);
+    a.join();
+    b.join();
+    c.join();
+    BM_CHILD_REQUIRE(twins == 3 && heap::validate() == 0);
+    return true;
+  });
+}
+
+namespace {
+
+[[gnu::noinline]] CallPath callee() {
+  asm volatile("" ::: "memory");  // each call is made
+  return heap::call_path();
+}
+[[gnu::noinline]] CallPath deeper() {
+  volatile char room[512];
+  room[0] = 1;
+  const CallPath p = callee();
+  return room[0] == 1 ? p : 0;  // no tail call
+}
+
+}  // namespace
+
+TEST_CASE("a call path differs by caller and by the depth of the stack, and is the same on every thread",
+          "[heap][lifetime]") {
+  CallPath first[3];
+  for (CallPath& p : first) p = callee();
+  CHECK(first[0] == first[2]);
+  const CallPath other = callee();
+  CHECK(other != first[0]);
+  CHECK(deeper() != first[0]);
+  CHECK(deeper() != other);
+  CallPath seen[2] = {};
+  const auto look = [](CallPath* out) { *out = callee(); };
+  std::thread(look, &seen[0]).join();
+  std::thread(look, &seen[1]).join();
+  CHECK(seen[0] == seen[1]);
+}
