@@ -139,9 +139,12 @@ int bm_pages_node(const void* page) {
 }
 const char* bm_pages_zone(const void* page) {
   unsigned zone = 0;
-  if (api::zone_of_page(page, zone)) return bm::pages::kZoneNames[index(heap::process.nodes.type_of(zone))];
-  errno = EINVAL;
-  return nullptr;
+  if (!api::zone_of_page(page, zone)) {
+    errno = EINVAL;
+    return nullptr;
+  }
+  const char* const name = bm::pages::kZoneNames[bm::pages::index(heap::process.nodes.type_of(zone))];
+  return name;
 }
 
 int bm_pages_isolate(void* start, size_t bytes) {
