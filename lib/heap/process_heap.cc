@@ -28,7 +28,7 @@ alignas(ThreadHeap) constinit char first_heap[sizeof(ThreadHeap)] = {};
 constexpr Front make_empty_front(void** null_slot) {
   Front f{};
   f.tag = kNoTag;
-  f.bins[0] = f.bins[slab::kClasses] = {null_slot, null_slot};
+  f.bins[0] = f.bins[slab::kTwins] = {null_slot, null_slot};
   return f;
 }
 
