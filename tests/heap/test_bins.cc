@@ -266,3 +266,17 @@ TEST_CASE("large objects taken from slabs again and again earn their memory a st
   }
   CHECK(purged_by_freeing() == before);
 }
+
+// Many classes, none of which is freed often enough to be closed by itself.
+void check_drop(heap::ThreadHeap& h) {
+  Random random(1);
+  std::vector<void*> all(60'000);  // 72 MB
+  for (auto& p : all) p = allocate(200 + random.below(2000));
+  for (void* const p : all) deallocate(p);
+  for (unsigned c = 0; c < slab::kBins; ++c) CHECK(h.cached_objects(c) == 0);
+  CHECK(broken_heap(h) == "");
+}
+
+TEST_CASE("when much has been given back and nothing fetched, all bins are closed", "[heap][bins]") {
+  on_fresh_heap(check_drop);
+}
