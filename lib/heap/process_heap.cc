@@ -19,6 +19,10 @@ constexpr std::size_t kSlotBytesPerHeap = 16 * 1024;
 constexpr std::size_t kSmallestSpace = std::size_t{64} << 30;
 constexpr std::size_t kLargestSpace = std::size_t{4} << 40;
 constexpr std::size_t kMaxDirectMaps = 65536;
+// A slab has a page at least, and index 0 is no slab.
+constexpr std::size_t kFirstPages = pages::AddressSpace::kFirstCommit << kPageblockOrder;
+constexpr std::size_t kFirstDescriptors =
+    align_up(slab::SlabTable::bytes_for(kFirstPages + 1), pages::MetaSpace::kStep);
 void* const kNullSlot = nullptr;
 
 // The first thread's heap lies in the library's own memory, as do its first bins: a start needs that much less of the OS.
@@ -84,8 +88,9 @@ bool ProcessHeap::init() {
   read_topology(space_left, topology);
   if (!laid_out_ && !(laid_out_ = lay_out(os::system_vm(), space_left, topology))) return false;
   if (slabs.committed() == 0) {
-    if (!os::system_vm().commit(sentinel_page_, 2 * pages::MetaSpace::kStep)) return false;
-    slabs.adopt(pages::MetaSpace::kStep);
+    const std::size_t bytes = std::min(kFirstDescriptors, slabs.reserved());
+    if (!os::system_vm().commit(sentinel_page_, pages::MetaSpace::kStep + bytes)) return false;
+    slabs.adopt(bytes);
   }
   sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
@@ -101,6 +106,7 @@ bool ProcessHeap::lay_out(const os::Vm& vm, std::size_t space_left, const os::To
   pages::AddressSpaceConfig config;
   config.space_left = space_left;
   config.slices = topology.count;
+  config.prepare_pages = [](std::size_t pages) { return process.slabs.prepare(pages); };
   // Where address space is short, a pageblock between the others costs more large blocks than the reserve is worth.
   zone.keeps_reserve = config.space_left == SIZE_MAX;
   // Several times what can be resident: address space is what keeps blocks apart. Metadata is reserved in proportion.

@@ -7,7 +7,6 @@ namespace bm::pages {
 namespace {
 
 constexpr std::size_t kSmallestSection = 1;  // blocks
-constexpr std::size_t kFirstCommit = 16;     // blocks
 constexpr std::size_t kLargestCommit = 512;  // blocks: 1 GiB a step
 
 constexpr std::size_t kLowSection = 128;     // blocks: 256 MiB of addresses below 4 GiB at a time
@@ -47,6 +46,7 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   map.groups_.init(vm, meet, group_bytes);
   map.entries_.init(vm, meet, entry_bytes);
   extra = meet + entry_bytes;
+  map.prepare_pages_ = config.prepare_pages;
   area.init(map.groups_);
   if (!add_section(kSmallestSection, section_wish_blocks_)) {
     vm.release(metadata, total);
@@ -154,6 +154,14 @@ bool AddressSpace::ensure_metadata(std::size_t blocks) {
   return map_->entries_.ensure_count(pages) && area_->ensure(blocks);
 }
 
+// Counted over all zones; a section's place in the map says nothing of how many pages there are.
+bool AddressSpace::prepare_above(std::size_t more_blocks) {
+  if (map_->prepare_pages_ == nullptr) return true;
+  std::size_t blocks = more_blocks;
+  for (unsigned i = 0; i < map_->section_count(); ++i) blocks += map_->section(i).committed;
+  return map_->prepare_pages_(blocks << kPageblockOrder);
+}
+
 // The first group and the first entries lie side by side: one call for both. Refused: one at a time, then.
 void AddressSpace::commit_heads() {
   const std::size_t groups = part(sizeof(BlockGroup));
@@ -184,7 +192,7 @@ bool AddressSpace::commit(Section& s, std::size_t blocks) {
   const std::size_t ahead = std::min<std::size_t>(wish, s.blocks);
   for (const std::size_t to : {ahead, blocks}) {
     if (explicit_huge && to != blocks && blocks - s.committed < giant / 2) continue;
-    if (!ensure_metadata(s.first.value + to)) continue;
+    if (!ensure_metadata(s.first.value + to) || !prepare_above(to - s.committed)) continue;
     const std::size_t bytes = (to - s.committed) << kPageblockShift;
     if (!(explicit_huge ? vm_->commit_huge : vm_->commit)(at, bytes)) continue;
     advise(s, to);

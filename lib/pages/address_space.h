@@ -3,7 +3,7 @@
 // large steps, so that the number of mappings stays constant. All callers hold Zone::lock_, init() excepted. The spaces of
 // several zones share one MemMap, whose lock guards what they share.
 // [AS-1] opened <= committed <= blocks in every section
-// [AS-2] metadata of every opened block is committed
+// [AS-2] metadata of every committed block is committed, and so is what the layers above keep for its pages
 #pragma once
 
 #include <cstddef>
@@ -27,10 +27,15 @@ struct AddressSpaceConfig {
   std::size_t small_page_bytes = std::size_t{32} << 20;    // the first part, which stays on 4 KiB pages
   std::size_t space_left = SIZE_MAX;                       // what limits leave to the process
   unsigned slices = 1;                                     // of the first section, one a node
+  // Makes usable what the layers above need for so many pages altogether; false: out of memory, and then the pages are not
+  // committed either. Else a limit on memory could leave a process pages that are free and nothing to describe them by.
+  bool (*prepare_pages)(std::size_t pages) = nullptr;
 };
 
 class AddressSpace {
  public:
+  static constexpr std::size_t kFirstCommit = 16;  // blocks
+
   // Pageblocks that metadata must be able to describe, gaps between sections included.
   static std::size_t capacity_blocks(const AddressSpaceConfig& config);
 
@@ -71,6 +76,7 @@ class AddressSpace {
   void cut_slices(unsigned wished);
   void wish_node(const Section& s);
   bool ensure_metadata(std::size_t blocks);
+  bool prepare_above(std::size_t more_blocks);
   void commit_heads();
 
   const os::Vm* vm_ = nullptr;

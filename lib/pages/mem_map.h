@@ -84,6 +84,7 @@ class MemMap {
   std::size_t fast_pages_ = 0;  // of the first reservation: their entries may be read
   MetaArray<std::uint32_t> entries_;
   BlockGroups groups_;
+  bool (*prepare_pages_)(std::size_t) = nullptr;  // AddressSpaceConfig::prepare_pages
   std::atomic<unsigned> section_count_{0};
   Section sections_[kMaxSections];
   os::Lock lock_;  // metadata grows and sections are added under it; taken while a zone's lock is held

@@ -1,7 +1,14 @@
 // slab_table.cc: see slab_table.h.  layer: slab
 #include "slab/slab_table.h"
 
+#include <algorithm>
+
 namespace bm::slab {
+
+bool SlabTable::prepare(std::size_t slabs) {
+  os::LockGuard hold(lock_);
+  return slabs_.ensure_count(std::min(slabs + 1, slabs_.capacity()));
+}
 
 std::uint32_t SlabTable::take() {
   os::LockGuard hold(lock_);

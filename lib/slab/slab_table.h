@@ -16,8 +16,11 @@ class SlabTable {
   void init(const os::Vm& vm, char* storage, std::size_t bytes) { slabs_.init(vm, storage, bytes); }
   // Storage that is committed; adopt(): so much of it the caller has committed itself.
   std::size_t committed() const { return slabs_.committed(); }
+  std::size_t reserved() const { return slabs_.reserved(); }
   void adopt(std::size_t bytes) { slabs_.adopt(bytes); }
 
+  // So many can then be in use at a time, as far as there is address space for them. False: out of memory.
+  bool prepare(std::size_t slabs);
   // A descriptor with an empty remote map, not in use by any heap; 0: out of memory. `queued` and pending_next are left
   // as they are: a late remote freer of its previous life may be about to queue it.
   std::uint32_t take();

@@ -250,6 +250,33 @@ TEST_CASE("a commit ahead that is refused falls back to just what is needed", "[
   f.check_invariants();
 }
 
+std::vector<std::size_t> prepared;  // what prepare_pages was told
+std::size_t preparable;             // pages
+
+TEST_CASE("what the layers above need for pages comes before the pages do", "[address_space]") {
+  prepared.clear();
+  preparable = 40 * kPagesPerBlock;
+  AddressSpaceConfig config = space_of(32);
+  config.prepare_pages = [](std::size_t pages) {
+    prepared.push_back(pages);
+    return pages <= preparable;
+  };
+  Fixture f(config);
+  BlockIndex got;
+  for (std::uint32_t b = 0; b < 32; ++b) REQUIRE(f.space.open(1, got));
+  CHECK(prepared == std::vector<std::size_t>{16 * kPagesPerBlock, 32 * kPagesPerBlock});
+  // A second section: 48 blocks altogether are refused, 33 are not.
+  for (std::uint32_t b = 32; b < 40; ++b) REQUIRE(f.space.open(1, got));
+  CHECK(f.map.section_count() == 2);
+  CHECK(prepared[2] == 48 * kPagesPerBlock);
+  CHECK(prepared[3] == 33 * kPagesPerBlock);
+  CHECK_FALSE(f.space.open(1, got));
+  CHECK(f.space.committed_blocks() == 40);
+  preparable = 41 * kPagesPerBlock;
+  CHECK(f.space.open(1, got));
+  f.check_invariants();
+}
+
 TEST_CASE("hugepages are wished for beyond the first part, and only there", "[address_space]") {
   for (const std::size_t small_blocks : {0U, 4U, 12U, 100U}) {
     AddressSpaceConfig config = space_of(8);

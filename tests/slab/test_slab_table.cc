@@ -88,6 +88,17 @@ TEST_CASE("a table that may commit nothing says no and recovers", "[slab][slab_t
   CHECK(f.table.take() == 1);
 }
 
+TEST_CASE("descriptors that were prepared need no memory", "[slab][slab_table]") {
+  Fixture f(4096);
+  CHECK(f.table.prepare(3000));
+  f.vm.commit = commit_nothing;
+  for (std::uint32_t i = 1; i <= 3000; ++i) REQUIRE(f.table.take() == i);
+  CHECK_FALSE(f.table.prepare(4000));
+  f.vm.commit = os::linux_vm.commit;
+  CHECK(f.table.prepare(100'000));  // as many as there is address space for
+  CHECK(f.table.committed() == f.bytes);
+}
+
 TEST_CASE("two threads never hold the same descriptor", "[slab][slab_table][threads]") {
   Fixture f(4096);
   std::vector<std::atomic<int>> holders(4096);
