@@ -1,0 +1,109 @@
+// zone_runs.cc: runs of whole pageblocks, and runs that grow where they are.  layer: pages
+#include <algorithm>
+
+#include "pages/zone.h"
+
+namespace bm::pages {
+
+// The lowest run of whole-free blocks, extended over the frontier when it ends there.
+bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out) {
+  if (align_blocks > 1) {
+    // Alignment is of addresses: over-ask in page space and keep the aligned part.
+    BlockIndex wide;
+    if (!find_whole_run(blocks + align_blocks - 1, 1, wide)) return false;
+    const auto address = reinterpret_cast<std::uintptr_t>(map_->address(first_pfn(wide)));
+    const std::size_t bytes = align_up(address, align_blocks << kPageblockShift) - address;
+    out = wide + (bytes >> kPageblockShift);
+    return true;
+  }
+  if (area_->first_run(FreeArea::kAnyWhole, blocks, out)) return true;
+  // Free blocks just below the frontier of a section need only the rest opened.
+  const unsigned n = map_->section_count();
+  for (unsigned i = 0; i < n; ++i) {
+    const Section& s = map_->section(i);
+    if (s.zone != number_) continue;
+    std::size_t behind = 0;
+    while (behind < s.opened && area_->contains(FreeArea::kAnyWhole, s.first + (s.opened - behind - 1))) ++behind;
+    const BlockIndex start = s.first + (s.opened - behind);
+    if (behind == 0 || blocks - behind > s.blocks - s.opened) continue;
+    const BlockIndex fresh = s.first + s.opened;
+    if (!space_->open_at(fresh, blocks - behind)) continue;
+    add_fresh(fresh, blocks - behind);
+    out = start;
+    return true;
+  }
+  if (!space_->open(blocks, out)) return false;
+  add_fresh(out, blocks);
+  return true;
+}
+
+bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out) {
+  const std::size_t blocks = (pages + kPagesPerBlock - 1) >> kPageblockOrder;
+  // A growing run looks for as much room again behind it; addresses it does not use stay free for others.
+  const std::size_t room = placement == Placement::kGrowing ? blocks + std::max<std::size_t>(blocks, 1) : blocks;
+  BlockIndex first;
+  if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
+    return false;
+  out.first = first_pfn(first);
+  out.pages = pages;
+  out.zeroed = true;
+  intent_.declare(out.first, pages);
+  for (std::size_t done = 0, k = 0; done < pages; ++k) {
+    const std::size_t here = std::min(pages - done, kPagesPerBlock);
+    retype(first + k, type);
+    take_in_block(first + k, 0, here, out.zeroed);
+    done += here;
+  }
+  intent_.done();
+  return true;
+}
+
+bool Zone::range_free(Pfn first, std::size_t pages) {
+  while (pages != 0) {
+    const std::size_t here = std::min(pages, kPagesPerBlock - first.offset());
+    const Pageblock& d = map_->block(first.block());
+    if (!d.opened || d.hidden() || !is_pcp_type(d.migratetype) || d.free.count(first.offset(), here) != here)
+      return false;
+    first = first + here;
+    pages -= here;
+  }
+  return true;
+}
+
+bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
+  const Hold hold(*this);
+  const Pfn from = first + old_pages;
+  const std::size_t more = new_pages - old_pages;
+  const Section* s = map_->section_of(first.block());
+  if (s == nullptr) return false;
+  const std::size_t end_page = first.value - first_pfn(s->first).value + new_pages;
+  const std::size_t blocks_needed = (end_page + kPagesPerBlock - 1) >> kPageblockOrder;
+  if (blocks_needed > s->blocks) return false;
+  // What is opened of the range must be free; the rest is opened when all of that holds.
+  const std::size_t opened_pages = std::size_t{s->opened} << kPageblockOrder;
+  const std::size_t start_page = from.value - first_pfn(s->first).value;
+  const std::size_t inside = start_page >= opened_pages ? 0 : std::min(more, opened_pages - start_page);
+  if (!range_free(from, inside)) return false;
+  if (blocks_needed > s->opened) {
+    const BlockIndex fresh = s->first + s->opened;
+    const std::size_t count = blocks_needed - s->opened;
+    if (!space_->open_at(fresh, count)) return false;
+    add_fresh(fresh, count);
+  }
+  const Migratetype type = map_->block(first.block()).migratetype;
+  intent_.declare(from, more);
+  bool zeroed = true;
+  Pfn at = from;
+  for (std::size_t left = more; left != 0;) {
+    const std::size_t here = std::min(left, kPagesPerBlock - at.offset());
+    // A run that grows out of a pageblock set apart, isolated or lent, leaves its neighbour what it is.
+    if (is_pcp_type(type) && map_->block(at.block()).whole_free()) retype(at.block(), type);
+    take_in_block(at.block(), at.offset(), here, zeroed);
+    at = at + here;
+    left -= here;
+  }
+  intent_.done();
+  return true;
+}
+
+}  // namespace bm::pages
