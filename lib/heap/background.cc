@@ -57,8 +57,16 @@ void Background::doze_no_more() {
   if (dozing_.exchange(false)) bell_.ring();
 }
 
+bool Background::pause() {
+  looking_.lock();
+  if (at_work()) return true;
+  looking_.unlock();
+  return false;
+}
+
 // True: there is slack above a mark.
 bool Background::look() {
+  const os::LockGuard hold(looking_);
   help_idle_heaps();
   const std::uint64_t now = os::coarse_ms();
   process.nodes.for_each_zone([now](pages::Zone& z) { z.age(now); });
@@ -85,6 +93,7 @@ void Background::after_fork() {
   state_.store(State::kNone);
   dozing_.store(false);
   bell_.reset();
+  looking_.reset();
   pid_ = 0;
   upkeep_wanted.fetch_and(static_cast<std::uint8_t>(~kUpkeepThread));
   process.nodes.for_each_zone([](pages::Zone& z) { z.defer(false); });

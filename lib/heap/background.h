@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "os/lock.h"
 #include "os/thread.h"
 
 namespace bm::heap {
@@ -29,6 +30,9 @@ class Background {
   void thread_ended(std::uint32_t left) {
     if (left <= 1 && at_work()) bell_.ring();
   }
+  // True: there is such a thread, and it rests until resume(): it touches no heap meanwhile.
+  bool pause();
+  void resume() { looking_.unlock(); }
   // In a fork's child: the thread is gone. The zones' locks are usable.
   void after_fork();
 
@@ -41,6 +45,7 @@ class Background {
 
   std::atomic<State> state_{State::kNone};
   std::atomic<bool> dozing_{false};  // it sleeps for long
+  os::Lock looking_;                 // held while the thread is at the heaps
   std::uint32_t pid_ = 0;            // whose heap this is: a child of vfork has the same memory
   os::Doorbell bell_;
 };

@@ -118,6 +118,7 @@ void ThreadHeap::close_bin(unsigned c) {
 // fetched, all bins are.
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   OwnerGuard hold(*this);
+  follow_cache_calls();
   BinState& b = bins[c];
   b.refills = 0;
   if (b.closed) return put_back(c, &p, 1);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "heap/holes.h"
 #include "heap/reclaim.h"
 #include "heap/runs.h"
 #include "heap/thread_heap_slow.h"
@@ -136,6 +137,7 @@ bool owns(const void* p) { return usable_size(p) != 0; }
 bool trim(std::size_t keep_bytes) {
   if (!process.ready()) return false;
   process.settle_fork();
+  process.ask_for_caches();
   drain_heaps();
   std::size_t keep_pages = keep_bytes >> kPageShift;
   std::size_t purged = 0;
@@ -143,6 +145,13 @@ bool trim(std::size_t keep_bytes) {
     purged += zone.purge(keep_pages, true);
     keep_pages -= std::min(keep_pages, zone.counters().backed_free_pages);
   });
+  if (keep_pages != 0) return purged != 0;
+  purged += purge_holes();
+  process.nodes.for_each_zone([](pages::Zone& zone) {
+    zone.shrink_reserve();
+    zone.purge_entries();
+  });
+  process.purge_descriptors();
   return purged != 0;
 }
 

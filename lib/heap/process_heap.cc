@@ -292,6 +292,15 @@ void ProcessHeap::abandon(ThreadHeap& h) {
   abandoned_ = h.index;
 }
 
+// A thread may have freed into a slab and not have listed it yet, so that others than this thread and ours must not be there; a
+// call of this thread's that a signal has interrupted is another.
+void ProcessHeap::purge_descriptors() {
+  if (t_state.inside || t_state.noting || t_state.helping[0] != 0) return;
+  const bool ours = background.pause();
+  if (os::thread_count() == (ours ? 2U : 1U)) slabs.purge_unused();
+  if (ours) background.resume();
+}
+
 // The child of a fork has one thread. Locks are as they were in threads that are gone.
 void ProcessHeap::after_fork() {
   if (sentinel_.claim() != os::ForkSentinel::Claim::kMine) return;

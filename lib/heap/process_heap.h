@@ -51,6 +51,12 @@ class ProcessHeap {
   // active_heaps() without those of threads that ended after their exit hook. Takes the registry's lock.
   std::uint32_t threads_left();
 
+  // Every thread is to give up its caches, at its next slow path.
+  void ask_for_caches() { __atomic_fetch_add(&cache_calls_, 1, __ATOMIC_RELAXED); }
+  std::uint32_t cache_calls() const { return __atomic_load_n(&cache_calls_, __ATOMIC_RELAXED); }
+  // Memory of unused slab descriptors goes back to the OS, where no other thread can be at them.
+  void purge_descriptors();
+
   // What any zone asks of the slow paths (Zone::attention).
   std::uint8_t attention() const {
     if (nodes.single()) [[likely]]
@@ -86,7 +92,8 @@ class ProcessHeap {
   std::uint32_t orphans_ = 0;    // heaps of threads that vanished in a fork
   std::uint32_t abandoned_ = 0;  // list of reusable heaps, linked by ThreadHeap::next_abandoned
   std::uint32_t forks_ = 0;      // all of this object is zero at first: it lies in .bss
-  std::uint32_t pool_ = 0;       // the heap without a thread that holds what exited threads left; 0: none yet
+  std::uint32_t cache_calls_ = 0;
+  std::uint32_t pool_ = 0;  // the heap without a thread that holds what exited threads left; 0: none yet
   pages::MetaSpace heaps_;
   pages::AddressSpace space_;
 

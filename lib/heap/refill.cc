@@ -295,6 +295,7 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   if (Bin& bin = front.bins[c]; *bin.top != nullptr) return *bin.top--;
   OwnerGuard hold(*this);
   drain_pending();
+  follow_cache_calls();
   adapt_for_refill(c);
   BinState& b = bins[c];
   // A filling heap takes whole bins; one in balance half, to have room for what comes back.

@@ -53,6 +53,7 @@ struct alignas(kCacheLine) ThreadHeap {
   std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
   std::size_t given_back;        // bytes that bins have flushed since the last refill of any of them
   std::uint32_t refill_clock;    // refills of any bin
+  std::uint32_t cache_calls;     // ProcessHeap::cache_calls() that it has followed
   std::uint32_t no_room_since;   // as refill_clock: the last search for room that found none
   BinState bins[slab::kBins];
   pcp::SlabPageLists pages;  // of the zone with this number:
@@ -80,6 +81,13 @@ struct alignas(kCacheLine) ThreadHeap {
   void drain_api_pages() { api_pages.drain(process.nodes.zone(api_zone)); }
   // Everything the bins and page lists hold goes back, lock held. By the owner, or for it once it is gone.
   void flush_all();
+  // The same when somebody has asked for it since the last time.
+  void follow_cache_calls() {
+    if (cache_calls == process.cache_calls()) [[likely]]
+      return;
+    cache_calls = process.cache_calls();
+    flush_all();
+  }
   // Merges what other threads freed, lock held.
   void drain_pending();
   // Called by the freeing thread. `slab_index` has new remote bits.

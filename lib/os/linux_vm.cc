@@ -151,6 +151,9 @@ bool collapse(void* start, std::size_t bytes) {
   return advise(start, bytes, kCollapse);
 }
 
+// A hugepage that is cold in part only is split at once: Linux 5.4.
+bool split(void* start) { return advise(start, granule(), MADV_COLD); }
+
 std::size_t resident(void* start, std::size_t bytes) {
   unsigned char pages[kPagesPerBlock] = {};
   if (bytes > kPageblockSize || system_call(SYS_mincore, start, bytes, pages) != 0) return 0;
@@ -168,7 +171,7 @@ std::size_t soft_limit(int which) {
 }  // namespace
 
 constinit const Vm linux_vm = {reserve,     release,     commit, purge, populate, reserve_low, commit_huge,
-                               prefer_node, advise_huge, map,    remap, collapse, resident};
+                               prefer_node, advise_huge, map,    remap, collapse, split,       resident};
 
 #if defined(__x86_64__)
 std::size_t granule() { return kPageSize; }

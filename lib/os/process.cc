@@ -3,11 +3,14 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/number.h"
+#include "os/file.h"
 #include "os/lock.h"
 #include "os/syscall.h"
 #include "os/vm.h"
@@ -64,6 +67,20 @@ std::uint32_t thread_id() { return static_cast<std::uint32_t>(system_call(SYS_ge
 bool is_main_thread() { return system_call(SYS_gettid) == process_id(); }
 
 bool thread_exists(std::uint32_t tid) { return system_call(SYS_tgkill, process_id(), tid, 0) != -ESRCH; }
+
+// /proc/self/stat: pid (name) and then, by spaces, the state, which is its third field; num_threads is the 20th. A name may have
+// anything in it.
+std::uint32_t thread_count() {
+  constexpr unsigned kSkipped = 17;
+  char text[512];
+  if (!read_file("/proc/self/stat", text, sizeof text)) return 0;
+  const char* at = std::strrchr(text, ')');
+  if (at == nullptr || *++at != ' ') return 0;
+  for (unsigned i = 0; i < kSkipped; ++i)
+    if (at = std::strchr(at + 1, ' '); at == nullptr) return 0;
+  std::size_t n = 0;
+  return read_number(++at, n) ? static_cast<std::uint32_t>(n) : 0;
+}
 
 bool at_thread_exit(void (*hook)(void*), void* argument) {
   if (__cxa_thread_atexit_impl == nullptr) return false;

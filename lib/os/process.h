@@ -43,6 +43,8 @@ std::uint32_t thread_id();
 bool is_main_thread();
 // False only when no thread of this process has that id.
 bool thread_exists(std::uint32_t tid);
+// Threads of this process; 0: cannot be told.
+std::uint32_t thread_count();
 // Calls hook(argument) when the calling thread ends, before its pthread keys are destroyed. False: not possible.
 bool at_thread_exit(void (*hook)(void*), void* argument);
 

@@ -36,6 +36,10 @@ struct Vm {
   // Puts hugepages behind committed memory that is on small ones; contents stay, holes get memory that reads as zero.
   // start and bytes are multiples of the pageblock size. False: not behind all of it.
   bool (*collapse)(void* start, std::size_t bytes);
+  // Small pages instead of the hugepage behind this pageblock-aligned address, when there is one; contents stay. Without it
+  // a part of a hugepage that is purged stays with the process, though nothing shows it: a cgroup is charged until the kernel is
+  // short of memory. False: refused.
+  bool (*split)(void* start);
   // Bytes of a range of committed memory, a pageblock at most, that have memory behind them; 0 when that cannot be told.
   std::size_t (*resident)(void* start, std::size_t bytes);
 };

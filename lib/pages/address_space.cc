@@ -235,13 +235,10 @@ bool AddressSpace::open(std::size_t count, BlockIndex& first) {
   if (latest != nullptr && latest->blocks - latest->opened >= count)
     return false;  // refused memory, not short of addresses
   if (!add_section(count, std::max(section_wish_blocks_, count))) return false;
-  for (unsigned i = map_->section_count(); i-- != 0;) {
-    Section& s = map_->section(i);
-    if (s.zone != zone_) continue;
-    first = s.first;
-    return open_in(s, count);
-  }
-  return false;
+  unsigned added = map_->section_count() - 1;  // or one before it: other zones have added theirs meanwhile
+  while (map_->section(added).zone != zone_) --added;
+  first = map_->section(added).first;
+  return open_in(map_->section(added), count);
 }
 
 bool AddressSpace::open_at(BlockIndex at, std::size_t count) {

@@ -35,6 +35,12 @@ void* MemMap::address(Pfn p) const {
   return reinterpret_cast<void*>(s->base + (pages << kPageShift));
 }
 
+void MemMap::purge_entries(Pfn first, std::size_t pages) {
+  const std::size_t start = align_up(first.value * sizeof(std::uint32_t), os::granule());
+  const std::size_t end = align_down((first.value + pages) * sizeof(std::uint32_t), os::granule());
+  if (start < end) entries_.purge(start, end - start);
+}
+
 std::size_t MemMap::run_pages(Pfn p) const {
   const std::uint32_t e = entry(p);
   if (e == kRunOfBlocks) return block(p.block()).run_pages;

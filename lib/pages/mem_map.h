@@ -65,6 +65,9 @@ class MemMap {
 
   Pageblock& block(BlockIndex b) const { return groups_[b.value / kGroupBlocks].block[b.value % kGroupBlocks]; }
 
+  // The entries of these pages, which are 0, read as that without memory.
+  void purge_entries(Pfn first, std::size_t pages);
+
   // Length in pages of the run whose first page this is; 0 when it is not one.
   std::size_t run_pages(Pfn) const;
   void set_run(Pfn, std::size_t pages);

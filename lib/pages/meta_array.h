@@ -1,6 +1,6 @@
 // meta_array.h: metadata arrays and records: reserved once, committed from the front.  layer: pages
-// The early bump allocator of the kernel's memblock, per kind: indices are stable, memory never goes back, and what is
-// committed reads as zero. One writer at a time (the caller's lock); readers need none for elements already ensured.
+// The early bump allocator of the kernel's memblock, per kind: indices are stable, and what is committed reads as
+// zero. One writer at a time (the caller's lock); readers need none for elements already ensured.
 // An array may grow downwards, so that the heads of two arrays lie side by side: one commit serves both, and a small
 // process has one page table for them.
 #pragma once
@@ -36,6 +36,12 @@ class MetaSpace {
   }
   // The caller has committed that much itself, together with something beside it.
   void adopt(std::size_t bytes) { committed_ = bytes; }
+
+  // Whole granules of what is committed read as zero again and cost nothing. False: unchanged.
+  bool purge(std::size_t offset, std::size_t bytes) {
+    char* const start = growth_ == Growth::kUp ? origin_ + offset : origin_ - offset - bytes;
+    return offset + bytes <= committed_ && vm_->purge(start, bytes);
+  }
 
   char* origin() const { return origin_; }
   std::size_t reserved() const { return reserved_; }

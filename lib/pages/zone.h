@@ -97,6 +97,15 @@ class Zone {
   // Returns free memory to the OS until at most `keep_pages` backed-free pages remain: whole blocks first, then, when
   // `holes` is set, free pages of blocks on 4 KiB pages. Ends what was earned so far. Returns pages given back.
   std::size_t purge(std::size_t keep_pages, bool holes);
+  // Backed free pages of a partly used pageblock that nobody has set apart, and that can go back. Without the lock: a guess.
+  std::size_t holes_of(BlockIndex b) const;
+  // Returns them to the OS, and small pages instead of the hugepage behind the block: what the layer above then purges of
+  // what it has in use there goes back, too. Returns pages given back.
+  std::size_t purge_holes_of(BlockIndex b);
+  // What the reserve has beyond what the pages in use now ask for goes back, down to the highest page of it that is in use.
+  void shrink_reserve();
+  // Entries of whole-free pageblocks that have no memory behind them need none either.
+  void purge_entries();
 
   // Takes `count` pageblocks out of allocation, whatever is in use in them; pages freed there stay out. False: one of
   // them is not opened, hidden already, or reserved, and nothing changed.
@@ -167,6 +176,7 @@ class Zone {
   // even number before and after. Odd throughout every hold that may change something.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
   std::size_t reserved_highatomic() const { return reserve_backed_; }  // pages; lock_ held, or in such a copy
+  bool on_small_pages(BlockIndex b) const { return space_->on_small_pages(b); }
   unsigned number() const { return number_; }  // among the zones of the map: Section::zone, Pageblock::zone
   // Pages that could be handed out, free or not opened yet; no limit while address space may be added. Without the lock: a
   // guess.
@@ -240,6 +250,7 @@ class Zone {
   bool alloc_backed(std::size_t pages, unsigned order, Migratetype type, Run& out);
   bool alloc_reserved(std::size_t pages, unsigned order, Request request, Run& out);
   void fill_reserve();
+  std::size_t wanted_reserve() const;
   bool find_in_other_types(unsigned order, Migratetype type, BlockIndex& out);
   void add_fresh(BlockIndex first, std::size_t blocks);
   bool open_fresh(Migratetype type, BlockIndex& out);
@@ -269,7 +280,8 @@ class Zone {
   void relist(BlockIndex b, int largest_order);
   bool purge_one_run(std::size_t most_blocks, std::size_t& purged);  // unlocks while the OS works
   std::size_t purge_holes(std::size_t least_pages);
-  std::size_t purge_holes_of(BlockIndex b, std::size_t least_pages);
+  std::size_t purge_pages(BlockIndex b, const PageBitmap& pages);
+  bool has_holes(const Pageblock& d) const;
   void balance(std::size_t freed_pages);   // likewise
   void purge_slack_to(std::size_t pages);  // likewise
   std::size_t slack() const { return dirty_whole_ << kPageblockOrder; }

@@ -47,26 +47,30 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
   return done;
 }
 
+bool Zone::has_holes(const Pageblock& d) const {
+  return !keeps_backing_ && !d.hidden() && !d.whole_free() && d.migratetype != Migratetype::kHighAtomic;
+}
+
 // Free dirty pages of partly used blocks on 4 KiB pages, where a block has at least so many.
 std::size_t Zone::purge_holes(std::size_t least_pages) {
   std::size_t purged = 0;
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);
-    for (std::uint32_t k = 0; s.zone == number_ && k < s.opened && space_->on_small_pages(s.first + k); ++k)
-      purged += purge_holes_of(s.first + k, least_pages);
+    for (std::uint32_t k = 0; s.zone == number_ && k < s.opened && space_->on_small_pages(s.first + k); ++k) {
+      const Pageblock& d = map_->block(s.first + k);
+      if (!has_holes(d) || d.free_pages < least_pages) continue;
+      const PageBitmap holes = d.backed_free();
+      if (holes.count() >= least_pages) purged += purge_pages(s.first + k, holes);
+    }
   }
-  purged_pages_ += purged;
   return purged;
 }
 
-std::size_t Zone::purge_holes_of(BlockIndex b, std::size_t least_pages) {
+std::size_t Zone::purge_pages(BlockIndex b, const PageBitmap& pages) {
   Pageblock& d = map_->block(b);
-  if (d.hidden() || d.whole_free() || d.migratetype == Migratetype::kHighAtomic) return 0;
-  const PageBitmap holes = d.backed_free();
-  if (d.free_pages < least_pages || holes.count() < least_pages) return 0;
   std::size_t purged = 0;
   unlist(b);
-  holes.for_runs([&](std::size_t first, std::size_t n) {
+  pages.for_runs([&](std::size_t first, std::size_t n) {
     if (!vm_->purge(map_->address(first_pfn(b) + first), n << kPageShift)) return;
     d.dirty.clear(first, n);
     d.huge_in = 0;
@@ -75,7 +79,36 @@ std::size_t Zone::purge_holes_of(BlockIndex b, std::size_t least_pages) {
     purged += n;
   });
   list(b);
+  purged_pages_ += purged;
   return purged;
+}
+
+std::size_t Zone::holes_of(BlockIndex b) const {
+  const Pageblock& d = map_->block(b);
+  return has_holes(d) ? d.backed_free().count() : 0;
+}
+
+std::size_t Zone::purge_holes_of(BlockIndex b) {
+  const Hold hold(*this);
+  Pageblock& d = map_->block(b);
+  if (!opened(b) || !has_holes(d)) return 0;
+  if (!space_->on_small_pages(b) && vm_->split(map_->address(first_pfn(b)))) d.huge_in = 0;
+  return purge_pages(b, d.backed_free());
+}
+
+void Zone::purge_entries() {
+  const Hold hold(*this);
+  for (unsigned i = 0; i < map_->section_count(); ++i) {
+    const Section& s = map_->section(i);
+    const auto unused = [&](std::uint32_t k) {
+      const Pageblock& d = map_->block(s.first + k);
+      return d.whole_free() && !d.isolated && !d.dirty.any(0, kPagesPerBlock);
+    };
+    for (std::uint32_t k = 0, n = 0; s.zone == number_ && k < s.opened; k += n + 1) {
+      for (n = 0; k + n < s.opened && unused(k + n);) ++n;
+      if (n != 0) map_->purge_entries(first_pfn(s.first + k), std::size_t{n} << kPageblockOrder);
+    }
+  }
 }
 
 std::size_t Zone::purge(std::size_t keep_pages, bool holes) {

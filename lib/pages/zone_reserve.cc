@@ -15,6 +15,8 @@ constexpr std::size_t kUsedShare = 100;            // one page in so many of tho
 
 }  // namespace
 
+std::size_t Zone::wanted_reserve() const { return std::clamp(used_ / kUsedShare, kLeast, kMost); }
+
 // Called when the OS has just granted something.
 void Zone::fill_reserve() {
   if (!keeps_reserve) return;
@@ -26,7 +28,7 @@ void Zone::fill_reserve() {
     reserve_ = fresh;
     has_reserve_ = true;
   }
-  const std::size_t wanted = std::clamp(used_ / kUsedShare, kLeast, kMost);
+  const std::size_t wanted = wanted_reserve();
   if (wanted <= reserve_backed_) return;
   const std::size_t more = wanted - reserve_backed_;
   if (!vm_->populate(map_->address(first_pfn(reserve_) + reserve_backed_), more << kPageShift)) return;
@@ -39,6 +41,20 @@ void Zone::fill_reserve() {
   backed_free_ += more;  // beyond what was backed nothing is ever in use
   d.dirty.set(reserve_backed_, more);
   reserve_backed_ = wanted;
+}
+
+// From the top down, page by page: whatever a fork's child finds of it, [ZN-6] holds.
+void Zone::shrink_reserve() {
+  const Hold hold(*this);
+  if (!has_reserve_) return;
+  Pageblock& d = map_->block(reserve_);
+  const std::size_t wanted = wanted_reserve();
+  std::size_t end = reserve_backed_;
+  while (end > wanted && d.free.any(end - 1, 1)) --end;
+  const std::size_t more = reserve_backed_ - end;
+  if (more == 0 || !vm_->purge(map_->address(first_pfn(reserve_) + end), more << kPageShift)) return;
+  for (; reserve_backed_ != end; --reserve_backed_, --backed_free_) d.dirty.clear(reserve_backed_ - 1, 1);
+  purged_pages_ += more;
 }
 
 // What the OS refuses may be a page fault, which nobody is told of. The reserve's pages surely have memory behind them, and

@@ -11,9 +11,10 @@
 //   `free` with atomic stores (put_remote reads it)
 //   | free[4]                                 32 |    | remote[4]                           32 |
 //   | first, next, prev, heap                 16 |    | pending_next, queued                 8 |
-//   | free_count, size_class, bucket, in_use   8 |
+//   | free_count, size_class, bucket, known    8 |
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -36,6 +37,7 @@ struct alignas(kCacheLine) Slab {
   std::uint16_t free_count;
   std::uint8_t size_class;
   std::uint8_t bucket;
+  std::uint32_t known;  // the table's: 0 when its memory has gone back, and nobody has taken it since
 
   alignas(kCacheLine) std::atomic<std::uint64_t> remote[kMapWords];
   std::atomic<std::uint32_t> pending_next;
@@ -99,5 +101,17 @@ struct alignas(kCacheLine) Slab {
   }
 };
 static_assert(sizeof(Slab) == 2 * kCacheLine);
+
+// Whether nothing of that page of a slab of the class is with the program or in a bin. Without the owner's lock: a guess.
+inline bool page_idle(const Slab& s, const SizeClass& info, unsigned page) {
+  const std::size_t start = std::size_t{page} << kPageShift;
+  const auto first = static_cast<unsigned>(start / info.size);
+  const auto end = std::min<unsigned>(static_cast<unsigned>((start + kPageSize - 1) / info.size) + 1, info.objects);
+  for (unsigned at = first; at < end; at = (at / 64 + 1) * 64) {
+    const std::uint64_t mask = bit_span(at % 64, std::min(end - at, 64 - at % 64));
+    if ((__atomic_load_n(&s.free[at / 64], __ATOMIC_RELAXED) & mask) != mask) return false;
+  }
+  return true;
+}
 
 }  // namespace bm::slab

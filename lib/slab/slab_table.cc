@@ -17,8 +17,10 @@ std::uint32_t SlabTable::take() {
     free_head_ = slabs_[i].next;
     return i;
   }
+  if (const std::uint32_t i = find_unknown(); i != 0) return i;
   const std::uint32_t i = used_ + 1;
   if (!slabs_.ensure_count(std::size_t{i} + 1)) return 0;
+  slabs_[i].known = 1;
   __atomic_store_n(&used_, i, __ATOMIC_RELEASE);
   return i;
 }
@@ -27,6 +29,65 @@ void SlabTable::give_back(std::uint32_t index) {
   os::LockGuard hold(lock_);
   slabs_[index].next = free_head_;  // link, then head
   free_head_ = index;
+}
+
+// Each index is looked at once after a purge.
+std::uint32_t SlabTable::find_unknown() {
+  for (; unknown_ != 0 && first_unknown_ <= used_; ++first_unknown_) {
+    Slab& s = slabs_[first_unknown_];
+    if (s.known != 0) continue;
+    s.known = 1;
+    --unknown_;
+    return first_unknown_;
+  }
+  unknown_ = 0;
+  return 0;
+}
+
+bool SlabTable::unused(std::uint32_t first, std::uint32_t end) const {
+  for (std::uint32_t i = first; i < end; ++i)
+    if (slabs_[i].holder() != 0 || slabs_[i].queued.load() != 0) return false;
+  return true;
+}
+
+// Those not in use; the lowest is taken first.
+void SlabTable::list(std::uint32_t first, std::uint32_t end) {
+  for (std::uint32_t i = end; i-- != first;) {
+    Slab& s = slabs_[i];
+    if (s.holder() != 0) continue;
+    s.known = 1;
+    s.next = free_head_;
+    free_head_ = i;
+  }
+}
+
+void SlabTable::purge_run(std::uint32_t first, std::uint32_t end) {
+  const std::size_t start = first == 1 ? 0 : SlabTable::bytes_for(first);
+  if (!slabs_.purge(start, align_up(bytes_for(end), os::granule()) - start)) return list(first, end);
+  if (end > used_)
+    __atomic_store_n(&used_, first - 1, __ATOMIC_RELEASE);
+  else
+    unknown_ += end - first;
+}
+
+// From the top down, so that the lowest end up at the head of the list.
+void SlabTable::purge_unused() {
+  os::LockGuard hold(lock_);
+  const auto each = static_cast<std::uint32_t>(os::granule() / sizeof(Slab));
+  free_head_ = unknown_ = 0;
+  std::uint32_t end = used_ + 1;  // of the run that ends here: unused, its memory not gone back yet
+  std::uint32_t start = end;
+  while (start > 1) {
+    const std::uint32_t first = std::max((start - 1) / each * each, 1U);
+    if (!unused(first, start)) {
+      if (start != end) purge_run(start, end);
+      list(first, start);
+      end = first;
+    }
+    start = first;
+  }
+  if (start != end) purge_run(start, end);
+  first_unknown_ = 1;
 }
 
 }  // namespace bm::slab

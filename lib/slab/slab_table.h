@@ -1,5 +1,7 @@
 // slab_table.h: the dense array of slab descriptors.  layer: slab
-// Thread-safe. Indices are 32-bit, 0 means none. Descriptors are reused, their array never shrinks.
+// Thread-safe, except purge_unused(). Indices are 32-bit, 0 means none. Descriptors are reused; those that nobody uses are on a
+// list through themselves, or, once their memory has gone back, found by looking.
+// [ST-1] Slab::known of an index up to used_: it is in use or on the list
 #pragma once
 
 #include <cstdint>
@@ -25,6 +27,9 @@ class SlabTable {
   // as they are: a late remote freer of its previous life may be about to queue it.
   std::uint32_t take();
   void give_back(std::uint32_t index);
+  // Gives whole pages of unused descriptors back to the OS. A late remote freer would lose what it writes there: no other thread
+  // may be in the allocator, nor the caller's own in a call that a signal interrupted, and nothing pending.
+  void purge_unused();
 
   Slab& operator[](std::uint32_t index) const { return slabs_[index]; }
   // All indices ever in use are below.
@@ -32,10 +37,17 @@ class SlabTable {
   void reset_lock() { lock_.reset(); }  // in a fork's child: the free list is whole after every store
 
  private:
+  bool unused(std::uint32_t first, std::uint32_t end) const;
+  void list(std::uint32_t first, std::uint32_t end);
+  void purge_run(std::uint32_t first, std::uint32_t end);
+  std::uint32_t find_unknown();
+
   os::Lock lock_;
   pages::MetaArray<Slab> slabs_;
   std::uint32_t used_ = 0;
   std::uint32_t free_head_ = 0;
+  std::uint32_t unknown_ = 0;        // indices up to used_ that are not known
+  std::uint32_t first_unknown_ = 0;  // none is below
 };
 
 }  // namespace bm::slab

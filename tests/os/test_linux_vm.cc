@@ -1,8 +1,12 @@
 // test_linux_vm.cc: the contract of vm.h, kept by Linux.  layer: tests
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -25,6 +29,21 @@ bool writable(void* p) {
   close(ends[0]);
   close(ends[1]);
   return ok;
+}
+
+// Of the mapping that has this address.
+std::size_t hugepage_bytes(const void* p) {
+  std::ifstream smaps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(smaps, line);) {
+    std::uintptr_t start = 0, end = 0;
+    std::size_t kib = 0;
+    if (std::sscanf(line.c_str(), "%zx-%zx ", &start, &end) == 2)
+      here = reinterpret_cast<std::uintptr_t>(p) - start < end - start;
+    else if (here && std::sscanf(line.c_str(), "AnonHugePages: %zu kB", &kib) == 1)
+      return kib << 10;
+  }
+  return 0;
 }
 
 bool all_zero(const char* p, std::size_t bytes) { return p[0] == 0 && std::memcmp(p, p + 1, bytes - 1) == 0; }
@@ -166,6 +185,20 @@ TEST_CASE("collapse keeps contents and fills holes with zeroes, or says no", "[l
   CHECK(all_zero(p + kMiB, kMiB));
   linux_vm.release(p, kPageblockSize);
   CHECK_FALSE(linux_vm.collapse(p, kPageblockSize));
+}
+
+TEST_CASE("split keeps contents, and a hugepage is none afterwards", "[linux_vm][native]") {
+  const Vm& vm = linux_vm;
+  auto* const p = static_cast<char*>(vm.reserve(kPageblockSize, kPageblockSize));
+  REQUIRE(vm.commit(p, kPageblockSize));
+  vm.advise_huge(p, kPageblockSize, true);
+  std::memset(p, 3, kPageblockSize);
+  const bool huge = hugepage_bytes(p) == kPageblockSize;
+  CHECK(vm.split(p));
+  CHECK(hugepage_bytes(p) == 0);
+  if (!huge) WARN("the kernel gave no hugepage");
+  CHECK(std::all_of(p, p + kPageblockSize, [](char c) { return c == 3; }));
+  vm.release(p, kPageblockSize);
 }
 
 TEST_CASE("the granule is a multiple of the buddy page", "[linux_vm]") {

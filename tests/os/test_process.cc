@@ -1,6 +1,7 @@
 // test_process.cc: a child knows that it is one, however it came about; threads and their ends.  layer: tests
 #include "os/process.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstring>
@@ -8,8 +9,10 @@
 #include <vector>
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "os/lock.h"
 #include "os/vm.h"
 #include "support/child.h"
 
@@ -122,6 +125,25 @@ TEST_CASE("threads have ids while they exist", "[process]") {
   for (int i = 0; thread_exists(other) && i < 1000; ++i) usleep(1000);  // join returns a little before the id goes
   CHECK_FALSE(thread_exists(other));
   CHECK(errno == EOWNERDEAD);
+}
+
+TEST_CASE("threads are counted", "[process]") {
+  const std::uint32_t before = thread_count();
+  REQUIRE(before >= 1);
+  std::atomic<bool> done{false};
+  std::thread other([&done] {
+    while (!done) yield();
+  });
+  CHECK(thread_count() == before + 1);
+  done = true;
+  other.join();
+  // A name may look like the fields behind it.
+  char name[16] = {};
+  prctl(PR_GET_NAME, name);
+  prctl(PR_SET_NAME, "a) S 1 (b");
+  CHECK(thread_count() >= 1);
+  CHECK(thread_count() <= before + 1);
+  prctl(PR_SET_NAME, name);
 }
 
 TEST_CASE("a hook runs once in the thread that ends", "[process]") {

@@ -11,8 +11,24 @@
 
 #include "support/child.h"
 #include "support/fake_vm.h"
+#include "support/private_member.h"
 #include "support/random.h"
 #include "support/zone_fixture.h"
+
+namespace bm::test {
+
+struct MapLockOf {
+  using Owner = pages::MemMap;
+  friend void* member(MapLockOf, pages::MemMap&);
+};
+template struct PrivateMember<MapLockOf, &pages::MemMap::lock_>;
+struct NodesLockOf {
+  using Owner = pages::Nodes;
+  friend void* member(NodesLockOf, pages::Nodes&);
+};
+template struct PrivateMember<NodesLockOf, &pages::Nodes::lock_>;
+
+}  // namespace bm::test
 
 namespace bm::pages {
 namespace {
@@ -318,6 +334,33 @@ TEST_CASE("isolation, contiguous ranges and growth stay within a zone", "[node]"
   REQUIRE(n.nodes->zone(1).make_cma(2, range));
   CHECK(range.value >= kSlice);
   CHECK(n.broken() == 0);
+}
+
+TEST_CASE("a zone's report is placed: its node, and its name", "[node]") {
+  FakeVm vm;
+  NodesFixture f(2);
+  REQUIRE(f.nodes->ensure_zone(0, ZoneType::kDma32));
+  CHECK(f.nodes->topology().count == 2);
+  for (unsigned n = 0; n < 2; ++n) {
+    ZoneReport report;
+    f.nodes->place(f.nodes->normal_zone(n).number(), report);
+    CHECK(report.node == n);
+    CHECK(report.name == std::string("Normal"));
+  }
+  ZoneReport report;
+  f.nodes->place(2, report);
+  CHECK(report.node == 0);
+  CHECK(report.name == std::string("DMA32"));
+}
+
+TEST_CASE("in a fork's child the locks of the map and of the nodes are free again", "[node]") {
+  FakeVm vm;
+  NodesFixture f(2);
+  static_cast<os::Lock*>(member(MapLockOf{}, f.map))->lock();
+  static_cast<os::Lock*>(member(NodesLockOf{}, *f.nodes))->lock();
+  f.map.reset_lock();
+  f.nodes->reset_lock();
+  REQUIRE(f.nodes->ensure_zone(0, ZoneType::kDma32));  // takes both
 }
 
 TEST_CASE("PB-5: an opened block's zone is that of its section", "[node]") {

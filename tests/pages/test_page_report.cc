@@ -187,6 +187,25 @@ TEST_CASE("unusable index, by hand", "[page_report]") {
   CHECK(unusable_index(ZoneReport{}, 0) == 1000);
 }
 
+TEST_CASE("protection: each zone keeps a 256th of those above it in its node from requests that may use them",
+          "[page_report]") {
+  ZoneReport zones[5];
+  const std::size_t managed[5] = {1000, 256 * 50, 256 * 7, 256 * 3, 256 * 2};
+  for (unsigned i = 0; i < 5; ++i) {
+    zones[i].node = i < 3 ? 0 : 1;
+    zones[i].managed_pages = managed[i];
+  }
+  set_protection(zones, 5);
+  const auto protection = [&](unsigned i) {
+    return std::vector<std::size_t>(zones[i].protection, zones[i].protection + zones[i].protections);
+  };
+  CHECK(protection(0) == std::vector<std::size_t>{0, 50, 57});
+  CHECK(protection(1) == std::vector<std::size_t>{0, 0, 7});
+  CHECK(protection(2) == std::vector<std::size_t>{0, 0, 0});
+  CHECK(protection(3) == std::vector<std::size_t>{0, 2});
+  CHECK(protection(4) == std::vector<std::size_t>{0, 0});
+}
+
 TEST_CASE("the indices are printed as the kernel does, the sign of a fraction in the middle", "[page_report]") {
   ZoneReport z;
   z.free_blocks[0][8] = 1;
@@ -204,6 +223,11 @@ TEST_CASE("the indices are printed as the kernel does, the sign of a fraction in
   hundred.free_blocks[1][6] = 1;
   const std::string text = printed([&](TextSink& out) { print_unusable_index(out, &hundred, 1); });
   CHECK(text.substr(22, 42) == "0.000 0.010 0.030 0.111 0.191 0.353 0.353 ");
+  ZoneReport tenth;
+  tenth.free_blocks[1][0] = 2;
+  tenth.free_blocks[1][1] = 1;
+  tenth.free_blocks[1][4] = 1;  // 2 of 20 pages, then 4
+  CHECK(printed([&](TextSink& out) { print_unusable_index(out, &tenth, 1); }).substr(22, 18) == "0.000 0.100 0.200 ");
 }
 
 }  // namespace

@@ -218,12 +218,15 @@ TEST_CASE("a pageblock is not collapsed when it is on the small pages, little us
 TEST_CASE("PB-3: a collapsed pageblock has memory behind all its pages", "[zone_compact][native]") {
   NoMoreSections vm;
   Dense z(kBlock / 4 * 3);
-  z.zone.free(z.runs[2].first + kBlock / 4 * 3, kBlock / 4);
-  z.block(2).dirty.clear(kBlock / 4 * 3, kBlock / 4);  // as if never handed out
+  for (const std::size_t at : {std::size_t{0}, kBlock / 8 * 7}) {
+    z.zone.free(z.runs[2].first + at, kBlock / 8);
+    z.block(2).dirty.clear(at, kBlock / 8);  // as if never handed out
+  }
   z.zone.recover();
   const std::size_t backed = z.zone.counters().backed_free_pages;
   if (z.zone.collapse({2}, 1, 1) == 0) return;
   CHECK(z.zone.counters().backed_free_pages == backed + kBlock / 4);
+  CHECK(z.block(2).dirty.count() == kBlock);
   CHECK(z.zone.validate(2) == 0);
 }
 

@@ -4,7 +4,18 @@
 
 #include "support/child.h"
 #include "support/fake_vm.h"
+#include "support/private_member.h"
 #include "support/zone_fixture.h"
+
+namespace bm::test {
+
+struct EntriesOf {
+  using Owner = pages::MemMap;
+  friend void* member(EntriesOf, pages::MemMap&);
+};
+template struct PrivateMember<EntriesOf, &pages::MemMap::entries_>;
+
+}  // namespace bm::test
 
 namespace bm::pages {
 namespace {
@@ -58,6 +69,18 @@ TEST_CASE("adjacent pageblocks go in one call", "[zone_purge]") {
   z.free(z.used(10 * kBlock));
   z.zone.purge(0, false);
   CHECK(vm.count(VmOp::kPurge) == 1);
+}
+
+TEST_CASE("at most 32 pageblocks are isolated at a time", "[zone_purge]") {
+  FakeVm vm;
+  ZoneFixture z(FakeVm::table, space_of(70));
+  z.zone.watermarks = {SIZE_MAX >> 1, SIZE_MAX >> 1};
+  z.free(z.alloc(70 * kBlock));
+  z.zone.purge(0, false);
+  std::vector<std::size_t> blocks;
+  for (const VmCall& c : vm.calls())
+    if (c.op == VmOp::kPurge) blocks.push_back(c.bytes >> kPageblockShift);
+  CHECK(blocks == std::vector<std::size_t>{32, 32, 6});
 }
 
 TEST_CASE("a purge that fails changes nothing and is not tried for ever", "[zone_purge]") {
@@ -233,6 +256,68 @@ TEST_CASE("a child forked while the OS purges has all its memory", "[zone_purge]
   z.zone.purge(0, false);
   CHECK(forked);
   CHECK(whole);
+}
+
+TEST_CASE("the holes of a pageblock on hugepages go when they are asked for, and the hugepage is split first",
+          "[zone_purge]") {
+  FakeVm vm;
+  AddressSpaceConfig config = space_of(32);
+  config.small_page_bytes = 2 * kPageblockSize;
+  ZoneFixture z(FakeVm::table, config);
+  z.zone.watermarks = {SIZE_MAX >> 1, SIZE_MAX >> 1};
+  std::vector<Run> runs;
+  for (int i = 0; i < 12; ++i) {
+    runs.push_back(z.alloc(kBlock / 4));
+    std::memset(z.at(runs.back().first), 1, kBlock / 4 << kPageShift);
+  }
+  for (const std::size_t i : {1u, 3u, 9u, 11u}) z.free(runs[i]);
+  const BlockIndex small = runs[0].first.block(), huge = runs[8].first.block(), full = runs[4].first.block();
+  REQUIRE(huge.value >= 2);
+  CHECK(z.zone.purge(0, true) == kBlock / 2);  // those on small pages
+  CHECK(z.zone.holes_of(small) == 0);
+  CHECK(z.zone.holes_of(huge) == kBlock / 2);
+  CHECK(z.zone.holes_of(full) == 0);
+  CHECK(vm.count(VmOp::kSplit) == 0);
+  CHECK(z.zone.purge_holes_of(huge) == kBlock / 2);
+  CHECK(vm.count(VmOp::kSplit) == 1);
+  CHECK(vm.count(VmOp::kPurge) == 4);
+  CHECK(z.zone.holes_of(huge) == 0);
+  CHECK(z.at(runs[8].first)[0] == 1);
+  CHECK(z.at(runs[9].first)[0] == 0);
+  CHECK(z.zone.validate(2) == 0);
+  CHECK(z.zone.purge_holes_of({20}) == 0);  // not opened
+  // Refused: nothing is called zero.
+  z.free(runs[10]);
+  vm.refuse = [](const VmCall& call) { return call.op == VmOp::kPurge || call.op == VmOp::kSplit; };
+  CHECK(z.zone.purge_holes_of(huge) == 0);
+  CHECK(z.zone.holes_of(huge) == kBlock / 4);
+  CHECK(z.zone.validate(2) == 0);
+}
+
+TEST_CASE("entries of whole-free clean pageblocks need no memory", "[zone_purge]") {
+  FakeVm vm;
+  Fixture z;
+  const Run first = z.used(3), run = z.used(9 * kBlock), last = z.used(3);
+  const auto& entries = *static_cast<MetaArray<std::uint32_t>*>(member(EntriesOf{}, z.map));
+  const auto resident = [&](Pfn p) {
+    return os::linux_vm.resident(entries.origin() + align_down(p.value * sizeof(std::uint32_t), kPageSize), kPageSize);
+  };
+  for (std::size_t k = 0; k < run.pages; ++k) z.map.set_entry(run.first + k, 0);
+  z.map.set_entry(last.first, 3);
+  z.zone.purge_entries();
+  CHECK(resident(run.first + 4 * kBlock) == kPageSize);
+  z.free(run);
+  z.zone.purge_entries();  // free, but with memory behind it
+  CHECK(resident(run.first + 4 * kBlock) == kPageSize);
+  z.zone.purge(0, false);
+  z.zone.purge_entries();
+  CHECK(resident(run.first + 4 * kBlock) == 0);
+  CHECK(z.map.entry(last.first) == 3);
+  CHECK(z.map.entry(run.first) == 0);
+  CHECK(z.zone.validate(2) == 0);
+  z.free(first);
+  z.map.set_entry(last.first, 0);
+  z.free(last);
 }
 
 }  // namespace

@@ -72,6 +72,24 @@ TEST_CASE("the report agrees with the counters and with itself", "[zone_report]"
   CHECK(r.reserved_highatomic >= 16);
 }
 
+TEST_CASE("counters of zones add up, each by itself", "[zone_report]") {
+  Zone::Counters a;
+  a.free_pages = 1, a.backed_free_pages = 2, a.opened_pages = 3, a.committed_pages = 4, a.reserved_pages = 5;
+  a.purged_pages = 6, a.reserved_highatomic = 7;
+  a.mixing.stolen[1][2] = 8;
+  Zone::Counters sum;
+  sum += a;
+  sum += a;
+  CHECK(sum.free_pages == 2);
+  CHECK(sum.backed_free_pages == 4);
+  CHECK(sum.opened_pages == 6);
+  CHECK(sum.committed_pages == 8);
+  CHECK(sum.reserved_pages == 10);
+  CHECK(sum.purged_pages == 12);
+  CHECK(sum.reserved_highatomic == 14);
+  CHECK(sum.mixing.stolen[1][2] == 16);
+}
+
 TEST_CASE("pageblocks that are being purged are reported as isolated, and only meanwhile", "[zone_report]") {
   FakeVm vm;
   Fixture z;

@@ -164,6 +164,42 @@ TEST_CASE("the reserve is not given back to the OS", "[zone_reserve]") {
   CHECK(z.zone.counters().backed_free_pages == 16);
 }
 
+TEST_CASE("a reserve that is larger than its share gives the rest back, unless it is in use", "[zone_reserve]") {
+  NoMoreSections vm;
+  Fixture z(64);
+  const Run large = z.alloc(50 * kBlock);
+  z.alloc(1);
+  z.alloc(kBlock);
+  z.alloc(1);
+  const std::size_t full = z.reserved();
+  REQUIRE(full > 200);
+  z.zone.shrink_reserve();
+  CHECK(z.reserved() == full);  // it is its share
+  std::vector<Run> held;
+  for (Run run; held.size() < 10 && z.request(8, Request::kCritical, run);) held.push_back(run);
+  const BlockIndex b = held[0].first.block();
+  REQUIRE(z.block(b.value).migratetype == Migratetype::kHighAtomic);
+  z.free(large);
+  const std::size_t purged = z.zone.counters().purged_pages;
+  z.zone.shrink_reserve();
+  CHECK(z.reserved() == 80);
+  CHECK(z.zone.validate(2) == 0);
+  CHECK(z.zone.counters().purged_pages == purged + full - 80);
+  CHECK(in_memory(z.at(first_pfn(b) + 79)));
+  CHECK_FALSE(in_memory(z.at(first_pfn(b) + 80)));
+  for (const Run& run : held) z.free(run);
+  vm.refuse = [](const VmCall& call) { return call.op == VmOp::kPurge; };
+  z.zone.shrink_reserve();
+  CHECK(z.reserved() == 80);
+  vm.refuse = nullptr;
+  z.zone.shrink_reserve();
+  CHECK(z.reserved() == 16);
+  // It grows again with what is in use.
+  z.alloc(10 * kBlock);
+  z.zone.recover();
+  CHECK(z.reserved() == 16);
+}
+
 TEST_CASE("a refused populate leaves no reserve, and it is tried again with the next growth", "[zone_reserve]") {
   NoMoreSections vm;
   Fixture z;

@@ -96,6 +96,24 @@ TEST_CASE("SL-2: an object is in the free map or in the remote map, never in bot
   }
 }
 
+TEST_CASE("a page is idle when no object in use reaches into it, for every class", "[slab]") {
+  for (unsigned c = 0; c < kSlabClasses; ++c) {
+    const auto s = new_slab(c);
+    const SizeClass& info = kClass[c];
+    s->fill();
+    for (unsigned k = 0; k < info.pages; ++k) REQUIRE(page_idle(*s, info, k));
+    for (const unsigned used : {0U, info.objects / 2U, info.objects - 1U}) {
+      s->fill();
+      s->free[used / 64] &= ~(std::uint64_t{1} << (used % 64));
+      for (unsigned k = 0; k < info.pages; ++k) {
+        const std::size_t start = std::size_t{k} << kPageShift, first = std::size_t{used} * info.size;
+        INFO("class " << c << ", object " << used << ", page " << k);
+        REQUIRE(page_idle(*s, info, k) == (first + info.size <= start || first >= start + kPageSize));
+      }
+    }
+  }
+}
+
 TEST_CASE("a slab is empty by any mixture of own and remote frees", "[slab]") {
   for (const unsigned c : kSome) {
     auto s = new_slab(c);

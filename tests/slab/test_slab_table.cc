@@ -99,6 +99,59 @@ TEST_CASE("descriptors that were prepared need no memory", "[slab][slab_table]")
   CHECK(f.table.committed() == f.bytes);
 }
 
+TEST_CASE("ST-1: unused descriptors give their memory back; nobody gets one twice", "[slab][slab_table]") {
+  Fixture f(4096);
+  constexpr std::uint32_t kPerPage = kPageSize / sizeof(Slab);
+  std::set<std::uint32_t> used;
+  for (std::uint32_t i = 1; i <= 1000; ++i) used.insert(f.table.take());
+  for (const std::uint32_t i : used) f.table[i].set_holder(7);
+  const auto drop = [&](std::uint32_t i) {
+    f.table[i].set_holder(0);
+    f.table.give_back(i);
+    used.erase(i);
+  };
+  for (std::uint32_t i = 1; i <= 1000; ++i)
+    if (i != 5 && i != 500) drop(i);
+  f.table[300].queued.store(1);  // somebody has it on a list
+  const std::size_t before = f.vm.resident(f.storage, 128 * 1024);
+  f.table.purge_unused();
+  CHECK(f.vm.resident(f.storage, 128 * 1024) == 3 * kPageSize);
+  CHECK(before > 3 * kPageSize);
+  CHECK(f.table.limit() == (500 / kPerPage + 1) * kPerPage);
+  CHECK(f.table[5].holder() == 7);
+  CHECK(f.table[500].holder() == 7);
+  CHECK(f.table[300].queued.load() == 1);
+  // Those of pages that are there come first, the lowest of them before the others; then those whose memory went; then new ones.
+  for (std::uint32_t n = 0, last = 0; n < 3 * kPerPage - 3; ++n) {
+    const std::uint32_t i = f.table.take();
+    REQUIRE(used.insert(i).second);
+    REQUIRE(i > last);
+    last = i;
+    f.table[i].set_holder(7);
+  }
+  CHECK(f.vm.resident(f.storage, 128 * 1024) == 3 * kPageSize);
+  for (std::uint32_t i; used.size() < 1000; f.table[i].set_holder(7)) REQUIRE(used.insert(i = f.table.take()).second);
+  CHECK(*used.rbegin() == 1000);
+  // Again, from a table that has been through it.
+  for (std::uint32_t i = 1; i <= 1000; ++i) drop(i);
+  f.table[300].queued.store(0);
+  f.table.purge_unused();
+  CHECK(f.table.limit() == 1);
+  CHECK(f.vm.resident(f.storage, 128 * 1024) == 0);
+  for (std::uint32_t i = 1; i <= 100; ++i) REQUIRE(f.table.take() == i);
+}
+
+bool purge_nothing(void*, std::size_t) { return false; }
+
+TEST_CASE("a refused purge leaves all descriptors listed", "[slab][slab_table]") {
+  Fixture f(4096);
+  for (std::uint32_t i = 1; i <= 500; ++i) REQUIRE(f.table.take() == i);
+  for (std::uint32_t i = 1; i <= 500; ++i) f.table.give_back(i);
+  f.vm.purge = purge_nothing;
+  f.table.purge_unused();
+  for (std::uint32_t i = 1; i <= 500; ++i) REQUIRE(f.table.take() == i);
+}
+
 TEST_CASE("two threads never hold the same descriptor", "[slab][slab_table][threads]") {
   Fixture f(4096);
   std::vector<std::atomic<int>> holders(4096);

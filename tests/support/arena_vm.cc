@@ -100,6 +100,10 @@ void* reserve_low(std::size_t, std::size_t) { broken("one zone, which is no DMA3
 bool commit_huge(void*, std::size_t) { broken("one zone, which is no HUGETLB"); }
 void prefer_node(void*, std::size_t, unsigned) { broken("one node"); }
 bool collapse(void*, std::size_t) { return false; }
+bool split(void* start) {
+  pages(start, kPageSize, kIsCommitted, "split of what is not committed");
+  return true;
+}
 std::size_t resident(void*, std::size_t) { return 0; }
 
 }  // namespace
@@ -107,7 +111,7 @@ std::size_t resident(void*, std::size_t) { return 0; }
 const os::Vm ArenaVm::table = {
     bm::test::reserve,     bm::test::release,     bm::test::commit,      bm::test::purge,       bm::test::populate,
     bm::test::reserve_low, bm::test::commit_huge, bm::test::prefer_node, bm::test::advise_huge, bm::test::map,
-    bm::test::remap,       bm::test::collapse,    bm::test::resident};
+    bm::test::remap,       bm::test::collapse,    bm::test::split,       bm::test::resident};
 
 void ArenaVm::reset() {
   constexpr std::size_t kLargestAlignment = std::size_t{4} << 20;

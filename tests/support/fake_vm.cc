@@ -101,6 +101,12 @@ struct FakeVmTable {
                     "collapse of parts of pageblocks", start, bytes);
     return on_committed(VmOp::kCollapse, os::linux_vm.collapse, start, bytes);
   }
+  static bool split(void* start) {
+    current->demand((reinterpret_cast<std::uintptr_t>(start) & (kPageblockSize - 1)) == 0, "split inside a pageblock",
+                    start, kPageblockSize);
+    return on_committed(
+        VmOp::kSplit, [](void* p, std::size_t) { return os::linux_vm.split(p); }, start, kPageblockSize);
+  }
   static std::size_t resident(void* start, std::size_t bytes) {
     auto* p = static_cast<char*>(start);
     current->demand(on_granule(p, bytes) && current->committed(p, bytes), "resident of what is not committed", p,
@@ -140,7 +146,7 @@ const os::Vm FakeVm::table = {FakeVmTable::reserve,     FakeVmTable::release,   
                               FakeVmTable::purge,       FakeVmTable::populate,    FakeVmTable::reserve_low,
                               FakeVmTable::commit_huge, FakeVmTable::prefer_node, FakeVmTable::advise_huge,
                               FakeVmTable::map,         FakeVmTable::remap,       FakeVmTable::collapse,
-                              FakeVmTable::resident};
+                              FakeVmTable::split,       FakeVmTable::resident};
 
 FakeVm::FakeVm() {
   REQUIRE(current == nullptr);

@@ -27,7 +27,8 @@ enum class VmOp {
   kAdvise,
   kMap,
   kRemap,
-  kCollapse
+  kCollapse,
+  kSplit
 };
 
 struct VmCall {

@@ -1,0 +1,97 @@
+// holes.cc: see holes.h.  layer: heap
+#include "heap/holes.h"
+
+#include "heap/thread_heap_slow.h"
+#include "os/vm.h"
+
+namespace bm::heap {
+namespace {
+
+using slab::SizeClass;
+using slab::Slab;
+
+constexpr std::size_t kWorthSplitting = kPagesPerBlock / 8;  // pages: a hugepage that has fewer idle stays whole
+
+// Calls f(class, index of the descriptor, first page) for what look like slabs in a pageblock. Nothing is locked: which of them
+// are slabs, f finds out.
+template <class F>
+void for_each_slab(BlockIndex b, F f) {
+  const Pfn start = first_pfn(b);
+  for (std::size_t at = 0, pages; at < kPagesPerBlock; at += pages) {
+    const std::uint32_t e = process.map.entry(start + at);
+    pages = e == 0 || e > kPagesPerBlock ? 1 : e;
+    if (e < pages::kFirstOwnerEntry) continue;
+    const SizeClass& info = slab::kClass[(e & kOffsetMask) / sizeof(Bin)];
+    pages = info.pages;
+    const std::uint32_t i = process.map.slab_index(start + at);
+    if (!info.is_run() && i != 0 && i < process.slabs.limit()) f(info, i, start + at);
+  }
+}
+
+std::size_t idle_pages(const Slab& s, const SizeClass& info) {
+  std::size_t n = 0;
+  for (unsigned k = 0; k < info.pages; ++k) n += slab::page_idle(s, info, k);
+  return n;
+}
+
+std::size_t purge_idle_pages(const Slab& s) {
+  const SizeClass& info = s.size_info();
+  auto* const start = static_cast<char*>(process.map.address(s.first));
+  std::size_t purged = 0;
+  for (unsigned k = 0, n = 0; k < info.pages; k += n + 1) {
+    for (n = 0; k + n < info.pages && slab::page_idle(s, info, k + n);) ++n;
+    if (n != 0 && os::system_vm().purge(start + (std::size_t{k} << kPageShift), std::size_t{n} << kPageShift))
+      purged += n;
+  }
+  return purged;
+}
+
+// Under the lock of the heap that has the slab, nobody takes an object out of it.
+std::size_t purge_in_slab(std::uint32_t slab_index, Pfn first) {
+  const Slab& s = process.slabs[slab_index];
+  const std::uint32_t holder = s.holder();
+  if (holder == 0 || holder > process.heap_count()) return 0;
+  ThreadHeap& h = process.heap(holder);
+  std::size_t purged = 0;
+  const auto purge = [&] {
+    const HeapState state = h.state.load();
+    const bool usable = state == HeapState::kActive || state == HeapState::kAbandoned;
+    if (usable && s.holder() == holder && s.first == first) purged = purge_idle_pages(s);
+  };
+  if (&h == current_heap()) {
+    const OwnerGuard hold(h);
+    purge();
+    return purged;
+  }
+  {
+    const HelperGuard hold(h);
+    purge();
+  }
+  h.help_abandoned();
+  return purged;
+}
+
+std::size_t purge_block(pages::Zone& zone, BlockIndex b, std::size_t least) {
+  std::size_t idle = zone.holes_of(b);
+  for_each_slab(b, [&](const SizeClass& info, std::uint32_t i, Pfn) { idle += idle_pages(process.slabs[i], info); });
+  if (idle < least) return 0;
+  std::size_t purged = zone.purge_holes_of(b);
+  for_each_slab(b, [&](const SizeClass&, std::uint32_t i, Pfn first) { purged += purge_in_slab(i, first); });
+  return purged;
+}
+
+}  // namespace
+
+std::size_t purge_holes() {
+  std::size_t purged = 0;
+  for (unsigned i = 0; i < process.map.section_count(); ++i) {
+    const pages::Section& s = process.map.section(i);
+    pages::Zone& zone = process.nodes.zone(s.zone);
+    const std::uint32_t opened = __atomic_load_n(&s.opened, __ATOMIC_ACQUIRE);
+    for (std::uint32_t k = 0; k < opened; ++k)
+      purged += purge_block(zone, s.first + k, zone.on_small_pages(s.first + k) ? 1 : kWorthSplitting);
+  }
+  return purged;
+}
+
+}  // namespace bm::heap

@@ -1,0 +1,14 @@
+// holes.h: memory that lies idle inside pageblocks that cannot empty goes back.  layer: heap
+// Where few objects are left of many, and nothing told them apart, most of a slab's pages have none of them. On small pages
+// each such page can go by itself; a hugepage has to be split for that, and what is left of it is slower from then on: only for
+// those who ask for memory, or are short of it.
+#pragma once
+
+#include <cstddef>
+
+namespace bm::heap {
+
+// Thread-safe, no lock held. Returns pages given back, those that had gone before included.
+std::size_t purge_holes();
+
+}  // namespace bm::heap
