@@ -14,10 +14,14 @@ namespace {
 
 constexpr std::size_t kLargestAlignment = SIZE_MAX / 2 + 1;
 
+// The heap may add bytes and alignment; keeping the sum below PTRDIFF_MAX spares it every overflow check.
+bool within_limits(std::size_t bytes, std::size_t alignment) {
+  return alignment <= PTRDIFF_MAX && bytes <= PTRDIFF_MAX - alignment;
+}
+
 // Apart from errno, so that posix_memalign can leave it alone.
 void* aligned_block(std::size_t bytes, std::size_t alignment) {
-  // The heap may add bytes and alignment; keeping the sum below PTRDIFF_MAX spares it every overflow check.
-  if (alignment > PTRDIFF_MAX || bytes > PTRDIFF_MAX - alignment) return nullptr;
+  if (!within_limits(bytes, alignment)) return nullptr;
   if (alignment > kMinAlignment) return heap::allocate_aligned(bytes, alignment);
   void* block = heap::allocate_fast(bytes);
   return block != nullptr ? block : heap::allocate_slow(bytes);
@@ -73,6 +77,12 @@ void* memalign(std::size_t alignment, std::size_t bytes) {
 void* aligned_alloc_strict(std::size_t alignment, std::size_t bytes) {
   if (!is_power_of_two(alignment)) return fail(EINVAL);
   return allocate_aligned(bytes, alignment);
+}
+
+void* hinted_alloc_strict(std::size_t alignment, std::size_t bytes, heap::Lifetime lifetime) {
+  if (!is_power_of_two(alignment)) return fail(EINVAL);
+  if (!within_limits(bytes, alignment)) return fail(ENOMEM);
+  return with_errno([=] { return heap::allocate_hinted(bytes, alignment, lifetime); });
 }
 
 int posix_memalign(void** out, std::size_t alignment, std::size_t bytes) {

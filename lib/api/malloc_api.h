@@ -48,6 +48,9 @@ void* memalign(std::size_t alignment, std::size_t bytes);
 // The strict form: EINVAL unless alignment is a power of two.
 void* aligned_alloc_strict(std::size_t alignment, std::size_t bytes);
 
+// The same with heap::allocate_hinted.
+void* hinted_alloc_strict(std::size_t alignment, std::size_t bytes, heap::Lifetime lifetime);
+
 // EINVAL unless alignment is a power of two and a multiple of sizeof(void*); out is written on success only.
 int posix_memalign(void** out, std::size_t alignment, std::size_t bytes);
 

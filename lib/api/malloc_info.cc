@@ -6,6 +6,7 @@
 #include <climits>
 
 #include "heap/heap.h"
+#include "heap/hugepages.h"
 #include "heap/reports.h"
 #include "os/errno_guard.h"
 
@@ -58,6 +59,11 @@ void write_zone_statistics(const Zones& zones) {
     for (unsigned order = 0; order < kReportOrders; ++order) std::fprintf(stderr, " %zu", z.blocks_of_order(order));
     std::fputs("\n", stderr);
   }
+}
+
+void write_hugepages(const pages::HugepageReport& report) {
+  TextSink out([](void*, const char* text, std::size_t n) { std::fwrite(text, 1, n, stderr); }, nullptr);
+  pages::print_hugepages(out, report);
 }
 
 // glibc allows fast bins up to this size and refuses more.
@@ -143,6 +149,8 @@ int malloc_info(int options, std::FILE* stream) {
 void malloc_stats() {
   const heap::Statistics figures = read_statistics();
   const os::ErrnoGuard keep;
+  pages::HugepageReport hugepages;
+  const bool told = heap::report_hugepages(hugepages);
   std::fprintf(stderr,
                "Arena 0:\n"
                "system bytes     = %10zu\n"
@@ -155,6 +163,7 @@ void malloc_stats() {
                figures.committed_bytes, live_in_pages(figures), figures.committed_bytes + figures.mapped_bytes,
                figures.live_bytes, figures.mapped_count, figures.mapped_bytes);
   for (unsigned node = 0; node < heap::report_nodes(); ++node) write_zone_statistics(Zones(node));
+  if (told) write_hugepages(hugepages);
 }
 
 int malloc_trim(std::size_t keep_bytes) {

@@ -23,7 +23,7 @@ int mallopt(int parameter, int value);
 // options is not 0; the stream's errno when writing fails.
 int malloc_info(int options, std::FILE* stream);
 
-// The lines of glibc's report, and after them the buddy system's free blocks, to stderr.
+// The lines of glibc's report, after them the buddy system's free blocks and the coverage by hugepages, to stderr.
 void malloc_stats();
 
 // 1 when memory went back to the system, else 0.

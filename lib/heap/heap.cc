@@ -16,8 +16,8 @@ namespace {
 
 using slab::kClass;
 
-void* allocate_in_class(unsigned c, CallPath path, bool* zeroed) {
-  if (c < slab::kSlabClasses) c += static_cast<unsigned>(lifetimes.way(path) / sizeof(Bin));
+// c: a class, or the twin of one.
+void* allocate_from_bin(unsigned c, CallPath path, bool* zeroed) {
   process.settle_fork();
   Reclaim reclaim(kClass[c].size);
   do {
@@ -32,6 +32,11 @@ void* allocate_in_class(unsigned c, CallPath path, bool* zeroed) {
     }
   } while (reclaim.next());
   return nullptr;
+}
+
+void* allocate_in_class(unsigned c, CallPath path, bool* zeroed) {
+  if (c < slab::kSlabClasses) c += static_cast<unsigned>(lifetimes.way(path) / sizeof(Bin));
+  return allocate_from_bin(c, path, zeroed);
 }
 
 void* allocate_beyond_classes(std::size_t bytes, std::size_t alignment, bool* zeroed) {
@@ -114,6 +119,17 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
   if (c == slab::kClasses) return allocate_beyond_classes(bytes, alignment, nullptr);
   void* const p = allocate_fast(kClass[c].size);
   return p != nullptr ? p : allocate_in_class(c, 0, nullptr);
+}
+
+void* allocate_hinted(std::size_t bytes, std::size_t alignment, Lifetime lifetime) {
+  if (bytes > PTRDIFF_MAX) return nullptr;
+  unsigned c = alignment <= kPageSize ? slab::class_of(bytes, alignment) : slab::kClasses;
+  if (c == slab::kClasses) return allocate_beyond_classes(bytes, alignment, nullptr);
+  if (c < slab::kSlabClasses && lifetime == Lifetime::kShort) c += slab::kTwins;
+  Front* const f = t_state.front;
+  if (f->tag != kNoTag)
+    if (Bin& bin = f->bins[c]; *bin.top != nullptr) return *bin.top--;
+  return allocate_from_bin(c, 0, nullptr);
 }
 
 void deallocate_slow(void* p) {

@@ -14,6 +14,12 @@ void deallocate_slow(void* p);  // null is fine; a double or foreign free is rep
 
 void* allocate_zeroed(std::size_t bytes, CallPath path = 0);
 void* allocate_aligned(std::size_t bytes, std::size_t alignment);  // alignment: a power of two
+
+enum class Lifetime : unsigned char { kLong, kShort };
+// As allocate_aligned, for who knows how long the block will live: with the long-lived, or with what is expected to drain
+// (lifetime.h), whatever its call path has been seen to do. Above slab::kMaxSlabSize there is no difference.
+void* allocate_hinted(std::size_t bytes, std::size_t alignment, Lifetime lifetime);
+
 // p not null, bytes > 0. Null: p is untouched. In place where the pages behind are free.
 void* reallocate(void* p, std::size_t bytes, CallPath path = 0);
 

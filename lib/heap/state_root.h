@@ -11,7 +11,7 @@
 
 namespace bm::heap {
 
-inline constexpr std::uint32_t kStateLayout = 2;
+inline constexpr std::uint32_t kStateLayout = 3;
 inline constexpr char kStateMagic[16] = "bm_state_root";
 
 struct StateSizes {  // bytes

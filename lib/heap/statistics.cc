@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "heap/heap.h"
+#include "heap/hugepages.h"
 #include "heap/movable.h"
 #include "heap/thread_heap_slow.h"
 #include "heap/upkeep.h"
@@ -150,6 +151,7 @@ void print_statistics(int fd) {
        << "pageblocks claimed " << pages::Mixing::sum(zone.mixing.claimed) << ", stolen from "
        << pages::Mixing::sum(zone.mixing.stolen) << "\n";
   os::write_all(fd, buffer, text.size());
+  print_hugepages(fd);
 }
 
 int validate() {

@@ -55,6 +55,7 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   map.fast_base_ = map.section(0).base;
   cut_slices(config.slices);
   small_page_blocks_ = std::min<std::size_t>(small_page_blocks_, map.section(0).blocks);
+  map.section(0).small = static_cast<std::uint32_t>(small_page_blocks_);
   return true;
 }
 
@@ -110,7 +111,7 @@ bool AddressSpace::append_section(std::uintptr_t base, std::size_t first, std::s
   s.base = base;
   s.first = {static_cast<std::uint32_t>(first)};
   s.blocks = static_cast<std::uint32_t>(blocks);
-  s.opened = s.committed = 0;
+  s.opened = s.committed = s.small = 0;
   s.zone = static_cast<std::uint8_t>(zone_);
   wish_node(s);
   map_->section_count_.store(n + 1, std::memory_order_release);

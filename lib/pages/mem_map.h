@@ -36,6 +36,7 @@ struct Section {
   std::uint32_t blocks = 0;
   std::uint32_t opened = 0;     // blocks below the frontier
   std::uint32_t committed = 0;  // blocks that may be touched: >= opened
+  std::uint32_t small = 0;      // blocks at its start for which no hugepages are wished
   std::uint8_t zone = 0;        // whose frontier this is
 };
 

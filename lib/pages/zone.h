@@ -25,9 +25,10 @@ namespace bm::pages {
 
 struct ZoneReport;
 
-// A pageblock as compaction sees it.
+// A pageblock as compaction and reports see it.
 struct BlockView {
   PageBitmap free;
+  PageBitmap dirty;
   std::size_t free_pages;
   Migratetype type;  // Isolate: also for the moment of a purge
 };
@@ -124,7 +125,7 @@ class Zone {
   // bytes, a power of two of at least a page. False: there is none.
   bool take_within(BlockIndex first, std::size_t blocks, std::size_t pages, std::size_t alignment, Run& out);
 
-  // Compaction (zone_compact.cc). A moment's view of a pageblock; false: not opened.
+  // Compaction (zone_compact.cc), and reports. A moment's view of a pageblock; false: not opened.
   bool look(BlockIndex b, BlockView& out);
   // Takes a pageblock out of the free sets while it is emptied, whatever is in use in it; a fork's recover() ends that, as
   // does put_back(). False: not opened, hidden already, or reserved.

@@ -39,7 +39,7 @@ bool Zone::look(BlockIndex b, BlockView& out) {
   os::LockGuard hold(lock_);
   if (!opened(b)) return false;
   const Pageblock& d = map_->block(b);
-  out = {d.free, d.free_pages, d.reported_type()};
+  out = {d.free, d.dirty, d.free_pages, d.reported_type()};
   return true;
 }
 

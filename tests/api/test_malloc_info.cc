@@ -86,6 +86,7 @@ TEST_CASE("malloc_info and malloc_stats tell of the buddy system, by order", "[a
   CHECK(child.ok);
   CHECK(child.text.find("Buddy node 0, zone Normal:\nfree pages       = ") != std::string::npos);
   CHECK(child.text.find("\nbacked by memory = ") != std::string::npos);
+  CHECK(child.text.find("\ncoverage ") != std::string::npos);
 }
 
 TEST_CASE("malloc_trim answers 0 or 1 and keeps errno", "[api][info]") {

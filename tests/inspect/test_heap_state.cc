@@ -56,11 +56,11 @@ TEST_CASE("another layout is named", "[heap_state]") {
   CHECK_NOTHROW(HeapState(other));
   ++other.root.layout;
   std::memcpy(other.root.library, "9.8.7", 6);
-  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("has buddymalloc 9.8.7 with state layout 3") &&
+  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("has buddymalloc 9.8.7 with state layout 4") &&
                                           Catch::Contains("use the command of that build"));
   other.root = bm_state_root;
   other.root.sizes.zone += 8;
-  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("reads layout 2"));
+  CHECK_THROWS_WITH(HeapState(other), Catch::Contains("reads layout 3"));
   other.root = bm_state_root;
   other.root.root_bytes -= 8;
   CHECK_THROWS_AS(HeapState(other), Failure);

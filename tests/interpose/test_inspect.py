@@ -159,6 +159,37 @@ def again_and_again(tap, setting):
     expect_failure(tap, "interval: a file", setting.inspect("--interval=1", "buddyinfo", __file__), "is no process id")
 
 
+def hugepages(tap, setting):
+    """The line of the statistics from outside, and a table in which the pageblock that lost a page stands out."""
+    path = setting.build(tap, "inspected.c", "inspected_hugepages")
+    folder = tempfile.mkdtemp(dir=setting.folder)
+    with running(path, folder, setting.preload) as inspected:
+        inspected.send("h")
+        line = inspected.answer().splitlines()[-1] + "\n"
+        tap.check("hugepages: the statistics have their line", line.startswith("coverage "), line)
+        tap.equal("hugepages: the same line from outside", setting.inspect("hugepages", inspected.pid).stdout, line)
+        table = setting.inspect("--blocks", "hugepages", inspected.pid).stdout.splitlines(keepends=True)
+        tap.equal("hugepages: a row for each pageblock, then the line", (table[0][:11], table[-1]), ("# pageblock", line))
+        rows = [row.split() for row in table[1:-1]]
+        names = table[0].lstrip("#").split()
+        resident, asked, backing = (names.index(name) for name in ("resident", "asked", "backing"))
+        tap.equal("hugepages: small pages are asked for in the first 32 MiB", [row[asked] for row in rows],
+                  ["4K"] * 16 + ["huge"] * (len(rows) - 16))
+        split = [row for row in rows if row[resident] == "511"]
+        tap.equal("hugepages: one pageblock has lost a page", len(split), 1)
+        if ", huge 0," in line or "unknown" in line:
+            print("# no hugepages on this machine: not tested that they are seen")
+            return
+        tap.equal("hugepages: it has no hugepage any more", [row[backing] for row in split], ["4K"])
+        whole = [row[resident] for row in rows if row[backing] == "huge"]
+        tap.check("hugepages: others have", whole and set(whole) == {"512"}, table)
+        tap.check("hugepages: and are counted", f", huge {len(whole)}, split " in line, line)
+        core = core_of(inspected, folder)
+    if core is not None:
+        expect_failure(tap, "hugepages: of a core file", setting.inspect("hugepages", core), "a core file does not tell")
+    expect_failure(tap, "hugepages: of a process that has ended", setting.inspect("hugepages", inspected.pid), "no such process")
+
+
 def refusals(tap, setting):
     idle = setting.build(tap, "inspected.c", "idle", "-DBM_IDLE")
     with running(idle, setting.folder) as stranger:
@@ -191,10 +222,11 @@ def as_nobody(setting, *words):
 
 def words_and_texts(tap, setting):
     usage = setting.inspect("--help")
-    tap.check("--help names every report", all(r in usage.stdout for r in REPORTS + INDICES) and usage.returncode == 0, usage)
+    tap.check("--help names every report", all(r in usage.stdout for r in REPORTS + INDICES + ["hugepages"]) and usage.returncode == 0, usage)
     version = setting.inspect("--version")
     tap.check("--version", version.stdout.startswith("buddymalloc ") and version.returncode == 0, version)
     for words in ([], ["buddyinfo"], ["nonsense", "1"], ["buddyinfo", "1", "2"], ["--interval=1", "buddyinfo"],
+                  ["--blocks", "buddyinfo", "1"], ["--blocks", "1"],
                   ["--interval=0", "buddyinfo", "1"], ["--interval=x", "buddyinfo", "1"], ["--interval=1s", "buddyinfo", "1"]):
         result = setting.inspect(*words)
         tap.check(f"wrong usage: {words}", result.returncode == 2 and result.stderr.startswith("usage: "), result)
@@ -216,6 +248,7 @@ def main():
         alive_and_dead(tap, setting)
         while_it_changes(tap, setting)
         again_and_again(tap, setting)
+        hugepages(tap, setting)
         refusals(tap, setting)
         words_and_texts(tap, setting)
     tap.finish()

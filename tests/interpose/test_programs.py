@@ -10,6 +10,7 @@ import tempfile
 import harness
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+INCLUDE = os.path.join(HERE, "..", "..", "..", "include")
 ON_US, ON_ANOTHER = 3, 0
 # Where we differ from glibc 2.36 on purpose: POSIX and the manual say so, glibc does otherwise.
 DEVIATIONS = {
@@ -82,6 +83,16 @@ def no_runtime(tap, programs):
     tap.check("no_runtime.c: says why", "no C++ runtime" in result.stderr, result.stderr)
 
 
+def hot_cold(tap, programs):
+    library = os.path.abspath(programs.args.library)
+    ways = {"linked": [library, "-Wl,-rpath," + os.path.dirname(library)],
+            "static": ["-static", os.path.abspath(programs.args.archive)]}
+    for way, options in ways.items():
+        path, built = programs.build("hot_cold.cc", "hot_cold_" + way, "-I" + INCLUDE, *options)
+        tap.check(f"hot_cold.cc: {way}: links with our operators", built.returncode == 0, built.stderr)
+        expect_status(tap, f"hot_cold.cc: {way}: right and on us", harness.run([path]), ON_US)
+
+
 def static(tap, programs):
     archive = os.path.abspath(programs.args.archive)
     ways = {
@@ -108,6 +119,7 @@ def main():
         late_runtime(tap, programs)
         no_runtime(tap, programs)
         static(tap, programs)
+        hot_cold(tap, programs)
     tap.finish()
 
 

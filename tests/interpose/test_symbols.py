@@ -17,6 +17,9 @@ NEW_ENDS = ["", "RKSt9nothrow_t", "St11align_val_t", "St11align_val_tRKSt9nothro
 DELETE_ENDS = NEW_ENDS + [None, "mSt11align_val_t"]
 
 
+HOT_COLD = "12__hot_cold_t"  # tcmalloc's hint, which follows the others
+
+
 def operators():
     size = "m"
     names = {f"_Zn{kind}{size}{end}" for kind in "wa" for end in NEW_ENDS}
@@ -59,6 +62,9 @@ def main():
     tap.equal("the library exports the version map, no more", exported - listed, set())
     tap.check("there are 20 C++ operators", len(operators()) == 20, len(operators()))
     tap.equal("the library has all C++ operators", operators() - exported, set())
+    hinted = {name + HOT_COLD for name in operators() if name.startswith("_Zn")}
+    tap.equal("the library has tcmalloc's eight operators new with a hint, and no others",
+              {name for name in exported if name.endswith(HOT_COLD)}, hinted)
     tap.check("libc's malloc.o was read", {"malloc", "free", "calloc"} <= of_malloc, of_malloc)
     tap.equal("the library has every symbol of libc's malloc.o", of_malloc - exported, set())
     tap.equal("the library has the rest of the malloc family", NOT_IN_MALLOC_O - exported, set())

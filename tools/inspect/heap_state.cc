@@ -9,8 +9,6 @@
 
 #include "tools/inspect/elf_file.h"
 #include "tools/inspect/failure.h"
-#include "tools/inspect/remote_copy.h"
-#include "tools/inspect/zone_copy.h"
 
 namespace bm::inspect {
 namespace {
@@ -64,13 +62,17 @@ void HeapState::check_root() const {
 
 bool HeapState::initialised() const { return Copy<pages::Nodes>(memory_, root_.nodes).value().zone_count() != 0; }
 
+unsigned HeapState::zone_count(const pages::Nodes& nodes) const {
+  if (nodes.zone_count() > pages::kMaxZones) throw Failure(memory_.name() + ": the heap's state is damaged");
+  return nodes.zone_count();
+}
+
 HeapState::Zones HeapState::zones() const {
   Zones out;
   const Copy<pages::Nodes> copy(memory_, root_.nodes);
   const pages::Nodes& nodes = copy.value();
-  if (nodes.zone_count() > pages::kMaxZones) throw Failure(memory_.name() + ": the heap's state is damaged");
   // As the kernel prints them: by node, the lowest zone first.
-  std::vector<unsigned> numbers(nodes.zone_count());
+  std::vector<unsigned> numbers(zone_count(nodes));
   std::iota(numbers.begin(), numbers.end(), 0U);
   std::sort(numbers.begin(), numbers.end(), [&](unsigned a, unsigned b) {
     return std::pair(nodes.node_of(a), nodes.type_of(a)) < std::pair(nodes.node_of(b), nodes.type_of(b));

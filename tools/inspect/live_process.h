@@ -14,6 +14,7 @@ class LiveProcess : public Memory {
   using Memory::read;
   bool read(std::span<const Piece> pieces) const override;  // throws Failure when it may not or has ended
   bool runs() const override { return true; }
+  std::string folder() const override { return folder_; }
   FileView open(const Mapping& mapping) const override;
   std::string name() const override { return "process " + std::to_string(pid_); }
 

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "tools/inspect/core_file.h"
 #include "tools/inspect/failure.h"
 #include "tools/inspect/heap_state.h"
+#include "tools/inspect/hugepages.h"
 #include "tools/inspect/live_process.h"
 #include "tools/inspect/proc_text.h"
 
@@ -25,7 +27,7 @@ namespace bm::inspect {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: buddymalloc [--interval=SECONDS] REPORT PID|FILE\n"
+    "usage: buddymalloc [--interval=SECONDS] [--blocks] REPORT PID|FILE\n"
     "\n"
     "Prints, in the kernel's format, a report about the heap of a process that runs on buddymalloc, without stopping "
     "or\n"
@@ -37,16 +39,19 @@ constexpr const char* kUsage =
     "  slabinfo        objects and slabs of each size class in use\n"
     "  extfrag         by order, why a request would fail: 0 lack of memory, 1 fragmentation; -1 it would not\n"
     "  unusable        by order, the part of free memory that is in blocks too small\n"
+    "  hugepages       of a process only: resident memory on hugepages, and resident memory that is free\n"
     "\n"
     "  --interval=SECONDS  again and again, with an empty line between, until the process ends\n"
+    "  --blocks            with hugepages: a line for each pageblock before, counts in pages\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 done, 1 cannot tell (the reason is on stderr), 2 wrong usage.\n";
 
 struct Report {
   const char* name;
-  void (*print)(TextSink& out, const ProcText& zones);  // null: slabinfo
-  bool from_text;                                       // a text of the kernel's has what it takes
+  void (*print)(TextSink& out, const ProcText& zones);         // null: print_state does
+  bool from_text;                                              // a text of the kernel's has what it takes
+  void (*print_state)(TextSink&, const HeapState&) = nullptr;  // what is more than zones
 };
 
 constexpr Report kReports[] = {
@@ -56,8 +61,11 @@ constexpr Report kReports[] = {
     {"zoneinfo", [](TextSink& o, const ProcText& t) { print_zoneinfo(o, t.zones.data(), t.zones.size()); }, false},
     {"extfrag", [](TextSink& o, const ProcText& t) { print_extfrag_index(o, t.zones.data(), t.zones.size()); }, true},
     {"unusable", [](TextSink& o, const ProcText& t) { print_unusable_index(o, t.zones.data(), t.zones.size()); }, true},
-    {"slabinfo", nullptr, false},
+    {"slabinfo", nullptr, false, [](TextSink& o, const HeapState& s) { slab::print_slabinfo(o, s.slabs()); }},
+    {"hugepages", nullptr, false, [](TextSink& o, const HeapState& s) { print_hugepages(o, s, false); }},
 };
+constexpr Report kBlocksReport = {"hugepages", nullptr, false,
+                                  [](TextSink& o, const HeapState& s) { print_hugepages(o, s, true); }};
 
 void write_to_stdout(void*, const char* text, std::size_t bytes) { std::fwrite(text, 1, bytes, stdout); }
 
@@ -65,7 +73,7 @@ void write_to_stdout(void*, const char* text, std::size_t bytes) { std::fwrite(t
 bool print_state(const Report& report, const HeapState& state) {
   TextSink out(write_to_stdout, nullptr);
   if (report.print == nullptr) {
-    slab::print_slabinfo(out, state.slabs());
+    report.print_state(out, state);
     return true;
   }
   HeapState::Zones zones = state.zones();
@@ -156,8 +164,10 @@ int main(int count, char** words) {
   if (first == "--help") return std::fputs(kUsage, stdout) < 0;
   if (first == "--version") return std::puts("buddymalloc " BM_VERSION) < 0;
   const auto interval = interval_in(first);
-  const int at = interval ? 2 : 1;
-  for (const Report& report : kReports)
+  int at = interval ? 2 : 1;
+  const bool blocks = count > at && std::string_view(words[at]) == "--blocks";
+  if (blocks) ++at;
+  for (const Report& report : blocks ? std::span{&kBlocksReport, 1} : std::span{kReports})
     if (count == at + 2 && std::string_view(words[at]) == report.name) try {
         const std::string target = words[at + 1];
         const int status = interval ? run_repeatedly(report, target, *interval) : run(report, target);

@@ -37,7 +37,8 @@ class Memory {
     const Piece piece{address, to, bytes};
     return read(std::span{&piece, 1});
   }
-  virtual bool runs() const = 0;  // it may change while it is read
+  virtual bool runs() const = 0;                     // it may change while it is read
+  virtual std::string folder() const { return {}; }  // in /proc, where it runs
   virtual FileView open(const Mapping& mapping) const = 0;
   virtual std::string name() const = 0;
   const std::vector<Mapping>& mappings() const { return mappings_; }

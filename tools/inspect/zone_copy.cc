@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstring>
 #include <thread>
 
 #include "tools/inspect/failure.h"

@@ -1,14 +1,16 @@
 /* inspected.c: a program to be looked at. It fills its heap, then obeys one letter at a time from its input: r writes
- * its own four reports, a thread starts changing the heap without end, x ends it with a core file. No stdio: at rest, the
- * heap does not change between two reports. BM_IDLE: it never allocates. */
+ * its own four reports, h takes and fills 44 MiB, gives one page of the last 2 MiB back and writes its statistics, a thread
+ * starts changing the heap without end, x ends it with a core file. No stdio: at rest, the heap does not change between two
+ * reports. BM_IDLE: it never allocates. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #ifdef BM_STATIC
-void bm_buddyinfo(int), bm_pagetypeinfo(int), bm_zoneinfo(int), bm_slabinfo(int);
+void bm_buddyinfo(int), bm_pagetypeinfo(int), bm_zoneinfo(int), bm_slabinfo(int), bm_stats_print(int);
 #define REPORT(name) bm_##name(1)
 #else
 #define REPORT(name)                                                      \
@@ -33,6 +35,15 @@ static void report(void) {
   say("--\n");
 }
 
+static void split_hugepage(void) {
+  const size_t bytes = 44 << 20, pageblock = 2 << 20;
+  char* block = aligned_alloc(pageblock, bytes);
+  memset(block, 1, bytes);
+  madvise(block + bytes - pageblock + 4096, 4096, MADV_DONTNEED);
+  REPORT(stats_print);
+  say("--\n");
+}
+
 static void* change(void* unused) {
   for (unsigned i = 0;; i++) {
     void* block = malloc((size_t)1 << (10 + i % 13));
@@ -53,6 +64,7 @@ int main(void) {
   for (char command; read(0, &command, 1) == 1;) {
     pthread_t thread;
     if (command == 'r') report();
+    if (command == 'h') split_hugepage();
     if (command == 'a' && pthread_create(&thread, 0, change, 0) == 0) say("changing\n--\n");
     if (command == 'x') abort();
   }
