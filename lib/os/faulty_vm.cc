@@ -28,6 +28,7 @@ void* reserve(std::size_t bytes, std::size_t alignment) {
 }
 bool commit(void* start, std::size_t bytes) { return !refused() && linux_vm.commit(start, bytes); }
 bool purge(void* start, std::size_t bytes) { return !refused() && linux_vm.purge(start, bytes); }
+void split(void* start, std::size_t bytes) { linux_vm.split(start, bytes); }
 bool populate(void* start, std::size_t bytes) { return !refused() && linux_vm.populate(start, bytes); }
 void* map(std::size_t bytes, std::size_t alignment) { return refused() ? nullptr : linux_vm.map(bytes, alignment); }
 void* remap(void* start, std::size_t old_bytes, std::size_t new_bytes) {
@@ -44,7 +45,7 @@ void release(void* start, std::size_t bytes) { linux_vm.release(start, bytes); }
 void advise_huge(void* start, std::size_t bytes, bool wanted) { linux_vm.advise_huge(start, bytes, wanted); }
 
 constinit const Vm faulty_vm = {reserve,     release,     commit, purge, populate, reserve_low, commit_huge,
-                                prefer_node, advise_huge, map,    remap, collapse, resident};
+                                prefer_node, advise_huge, map,    remap, collapse, resident,    split};
 
 }  // namespace
 

@@ -123,6 +123,9 @@ void prefer_node(void* start, std::size_t bytes, unsigned node) {
 
 bool purge(void* start, std::size_t bytes) { return advise(start, bytes, MADV_DONTNEED); }
 
+// A hugepage of which a part is unmapped stays whole until the kernel is short of memory; MADV_FREE of a part splits it now.
+void split(void* start, std::size_t bytes) { advise(start, bytes, MADV_FREE); }
+
 bool populate(void* start, std::size_t bytes) {
   constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
   const long result = system_call(SYS_madvise, start, bytes, kPopulateWrite);
@@ -168,7 +171,7 @@ std::size_t soft_limit(int which) {
 }  // namespace
 
 constinit const Vm linux_vm = {reserve,     release,     commit, purge, populate, reserve_low, commit_huge,
-                               prefer_node, advise_huge, map,    remap, collapse, resident};
+                               prefer_node, advise_huge, map,    remap, collapse, resident,    split};
 
 #if defined(__x86_64__)
 std::size_t granule() { return kPageSize; }

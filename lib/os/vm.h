@@ -38,6 +38,9 @@ struct Vm {
   bool (*collapse)(void* start, std::size_t bytes);
   // Bytes of a range of committed memory, a pageblock at most, that have memory behind them; 0 when that cannot be told.
   std::size_t (*resident)(void* start, std::size_t bytes);
+  // Before the purge() of a range: breaks up the hugepages that it is only a part of, which would keep their memory
+  // otherwise. Contents of the range are lost; may be ignored.
+  void (*split)(void* start, std::size_t bytes);
 };
 
 extern const Vm linux_vm;

@@ -47,12 +47,13 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
   return done;
 }
 
-// Free dirty pages of partly used blocks on 4 KiB pages, where a block has at least so many.
-std::size_t Zone::purge_holes(std::size_t least_pages) {
+// Free dirty pages of partly used blocks, where a block has at least so many.
+std::size_t Zone::purge_holes(std::size_t least_pages, bool of_hugepages) {
   std::size_t purged = 0;
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);
-    for (std::uint32_t k = 0; s.zone == number_ && k < s.opened && space_->on_small_pages(s.first + k); ++k)
+    const auto wanted = [&](BlockIndex b) { return of_hugepages || space_->on_small_pages(b); };
+    for (std::uint32_t k = 0; s.zone == number_ && k < s.opened && wanted(s.first + k); ++k)
       purged += purge_holes_of(s.first + k, least_pages);
   }
   purged_pages_ += purged;
@@ -66,8 +67,11 @@ std::size_t Zone::purge_holes_of(BlockIndex b, std::size_t least_pages) {
   if (d.free_pages < least_pages || holes.count() < least_pages) return 0;
   std::size_t purged = 0;
   unlist(b);
+  const bool huge = !space_->on_small_pages(b);
   holes.for_runs([&](std::size_t first, std::size_t n) {
-    if (!vm_->purge(map_->address(first_pfn(b) + first), n << kPageShift)) return;
+    void* const start = map_->address(first_pfn(b) + first);
+    if (huge) vm_->split(start, n << kPageShift);
+    if (!vm_->purge(start, n << kPageShift)) return;
     d.dirty.clear(first, n);
     d.huge_in = 0;
     d.purged = true;
@@ -89,6 +93,13 @@ std::size_t Zone::purge(std::size_t keep_pages, bool holes) {
   }
   if (holes && backed_free_ > keep_pages) purged += purge_holes(1);
   return purged;
+}
+
+std::size_t Zone::purge_all() {
+  const std::size_t purged = purge(0, true);
+  if (keeps_backing_) return purged;
+  const Hold hold(*this);
+  return purged + purge_holes(1, true);
 }
 
 }  // namespace bm::pages

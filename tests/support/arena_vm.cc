@@ -101,13 +101,14 @@ bool commit_huge(void*, std::size_t) { broken("one zone, which is no HUGETLB"); 
 void prefer_node(void*, std::size_t, unsigned) { broken("one node"); }
 bool collapse(void*, std::size_t) { return false; }
 std::size_t resident(void*, std::size_t) { return 0; }
+void split(void* start, std::size_t bytes) { pages(start, bytes, kIsCommitted, "split of what is not committed"); }
 
 }  // namespace
 
 const os::Vm ArenaVm::table = {
     bm::test::reserve,     bm::test::release,     bm::test::commit,      bm::test::purge,       bm::test::populate,
     bm::test::reserve_low, bm::test::commit_huge, bm::test::prefer_node, bm::test::advise_huge, bm::test::map,
-    bm::test::remap,       bm::test::collapse,    bm::test::resident};
+    bm::test::remap,       bm::test::collapse,    bm::test::resident,    bm::test::split};
 
 void ArenaVm::reset() {
   constexpr std::size_t kLargestAlignment = std::size_t{4} << 20;

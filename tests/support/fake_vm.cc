@@ -108,6 +108,12 @@ struct FakeVmTable {
     return os::linux_vm.resident(start, bytes);
   }
 
+  static void split(void* start, std::size_t bytes) {
+    auto* p = static_cast<char*>(start);
+    current->demand(on_granule(p, bytes) && current->committed(p, bytes), "split of what is not committed", p, bytes);
+    os::linux_vm.split(start, bytes);
+  }
+
   static void advise_huge(void* start, std::size_t bytes, bool wanted) {
     FakeVm& vm = *current;
     auto* p = static_cast<char*>(start);
@@ -140,7 +146,7 @@ const os::Vm FakeVm::table = {FakeVmTable::reserve,     FakeVmTable::release,   
                               FakeVmTable::purge,       FakeVmTable::populate,    FakeVmTable::reserve_low,
                               FakeVmTable::commit_huge, FakeVmTable::prefer_node, FakeVmTable::advise_huge,
                               FakeVmTable::map,         FakeVmTable::remap,       FakeVmTable::collapse,
-                              FakeVmTable::resident};
+                              FakeVmTable::resident,    FakeVmTable::split};
 
 FakeVm::FakeVm() {
   REQUIRE(current == nullptr);
