@@ -1,6 +1,7 @@
 // background.cc: see background.h.  layer: heap
 #include "heap/background.h"
 
+#include "heap/limit.h"
 #include "heap/options.h"
 #include "heap/thread_heap_slow.h"
 #include "heap/upkeep.h"
@@ -68,6 +69,7 @@ bool Background::pause() {
 bool Background::look() {
   const os::LockGuard hold(looking_);
   help_idle_heaps();
+  limit.renew(0);
   const std::uint64_t now = os::coarse_ms();
   process.nodes.for_each_zone([now](pages::Zone& z) { z.age(now); });
   return (process.attention() & pages::Zone::kSlack) != 0;

@@ -52,18 +52,23 @@ void DirectMaps::erase(std::uint32_t* link) {
 void* DirectMaps::alloc(std::size_t bytes, std::size_t alignment) {
   if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX) return nullptr;
   const std::size_t size = align_up(std::max<std::size_t>(bytes, 1), os::granule());
+  if (!charge(size)) return nullptr;
   std::uint32_t r;
   {
     os::LockGuard hold(lock_);
     r = take_record();
   }
-  if (r == 0) return nullptr;
+  if (r == 0) {
+    discharge(size);
+    return nullptr;
+  }
   // a hugepage's alignment where it pays; the plain one when space is short
   const std::size_t huge = size >= kPageblockSize ? kPageblockSize : kPageSize;
   void* p = vm_->map(size, std::max(alignment, huge));
   if (p == nullptr && alignment <= kPageSize && huge > kPageSize) p = vm_->map(size, kPageSize);
   os::LockGuard hold(lock_);
   if (p == nullptr) {
+    discharge(size);
     records_[r].next = free_;
     free_ = r;
     return nullptr;
@@ -82,6 +87,7 @@ bool DirectMaps::free(void* p) {
     erase(link);
   }
   vm_->release(p, bytes);
+  discharge(bytes);
   return true;
 }
 
@@ -99,8 +105,11 @@ void* DirectMaps::resize(void* p, std::size_t bytes) {
   if (*link == 0) return nullptr;
   const std::size_t old = records_[*link].bytes;
   if (old == size) return p;
+  if (size > old && !charge(size - old)) return nullptr;
   void* moved = vm_->remap(p, old, size);
+  if (moved == nullptr && size > old) discharge(size - old);
   if (moved == nullptr) return nullptr;
+  if (size < old) discharge(old - size);
   const std::uint32_t r = *link;
   erase(link);
   free_ = records_[r].next;

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "os/lock.h"
+#include "pages/budget.h"
 #include "pages/meta_array.h"
 
 namespace bm::heap {
@@ -35,8 +36,16 @@ class DirectMaps {
   std::size_t total_bytes() const { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }
   void reset_lock() { lock_.reset(); }
 
+  pages::Budget* budget = nullptr;  // null: no limit can be set
+
  private:
   static constexpr std::size_t kBuckets = 256;
+  bool charge(std::size_t bytes) const {
+    return budget == nullptr || !budget->limited() || budget->charge(bytes >> kPageShift);
+  }
+  void discharge(std::size_t bytes) const {
+    if (budget != nullptr && budget->limited()) budget->discharge(bytes >> kPageShift);
+  }
   static std::size_t bucket(std::uintptr_t address);
   std::uint32_t* find(std::uintptr_t address);  // the link to the record; *link == 0: none
   std::uint32_t take_record();

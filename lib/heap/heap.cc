@@ -162,7 +162,7 @@ bool trim(std::size_t keep_bytes) {
     keep_pages -= std::min(keep_pages, zone.counters().backed_free_pages);
   });
   if (keep_pages != 0) return purged != 0;
-  purged += purge_holes();
+  purged += purge_holes(kWorthSplitting);
   process.nodes.for_each_zone([](pages::Zone& zone) {
     zone.shrink_reserve();
     zone.purge_entries();

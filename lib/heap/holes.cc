@@ -10,8 +10,6 @@ namespace {
 using slab::SizeClass;
 using slab::Slab;
 
-constexpr std::size_t kWorthSplitting = kPagesPerBlock / 8;  // pages: a hugepage that has fewer idle stays whole
-
 // Calls f(class, index of the descriptor, first page) for what look like slabs in a pageblock. Nothing is locked: which of them
 // are slabs, f finds out.
 template <class F>
@@ -82,14 +80,14 @@ std::size_t purge_block(pages::Zone& zone, BlockIndex b, std::size_t least) {
 
 }  // namespace
 
-std::size_t purge_holes() {
+std::size_t purge_holes(std::size_t least_pages) {
   std::size_t purged = 0;
   for (unsigned i = 0; i < process.map.section_count(); ++i) {
     const pages::Section& s = process.map.section(i);
     pages::Zone& zone = process.nodes.zone(s.zone);
     const std::uint32_t opened = __atomic_load_n(&s.opened, __ATOMIC_ACQUIRE);
     for (std::uint32_t k = 0; k < opened; ++k)
-      purged += purge_block(zone, s.first + k, zone.on_small_pages(s.first + k) ? 1 : kWorthSplitting);
+      purged += purge_block(zone, s.first + k, zone.on_small_pages(s.first + k) ? 1 : least_pages);
   }
   return purged;
 }

@@ -6,9 +6,13 @@
 
 #include <cstddef>
 
+#include "base/config.h"
+
 namespace bm::heap {
 
-// Thread-safe, no lock held. Returns pages given back, those that had gone before included.
-std::size_t purge_holes();
+inline constexpr std::size_t kWorthSplitting = kPagesPerBlock / 8;  // pages
+// Of pageblocks on hugepages those that have so many pages idle, others stay whole. Thread-safe, no lock held. Returns pages given
+// back, those that had gone before included.
+std::size_t purge_holes(std::size_t least_pages);
 
 }  // namespace bm::heap

@@ -7,6 +7,7 @@
 
 #include "base/number.h"
 #include "heap/background.h"
+#include "heap/limit.h"
 #include "heap/reclaim.h"
 #include "heap/thread_heap_slow.h"
 #include "heap/upkeep.h"
@@ -95,8 +96,10 @@ bool ProcessHeap::init() {
   sentinel_.init(sentinel_page_);
   os::set_lock_wait_hook([] { process.settle_fork(); });
   zone.init(os::system_vm(), map, space_, area_);
+  zone.budget = direct.budget = &budget;
   nodes.init(os::system_vm(), map, space_, zone, topology);
   configure_upkeep();
+  limit.configure();
   __atomic_store_n(&ready_, true, __ATOMIC_RELEASE);
   return true;
 }
@@ -318,6 +321,7 @@ void ProcessHeap::after_fork() {
   nodes.for_each_zone([](pages::Zone& z) {
     if (z.interrupted()) z.recover();
   });
+  limit.after_fork();
   background.after_fork();
   shrinkers_after_fork();
   abandoned_ = 0;

@@ -103,6 +103,7 @@ class ProcessHeap {
   pages::Nodes nodes;
   slab::SlabTable slabs;
   DirectMaps direct;
+  pages::Budget budget;  // limit.h sets it
   SlotPool slots;
   HandleTable handles;
   Compaction compaction;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "heap/heap.h"
+#include "heap/limit.h"
 #include "heap/runs.h"
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
@@ -55,11 +56,7 @@ bool grow_run_object(Pfn first, std::uint32_t entry, std::size_t pages, std::siz
   return true;
 }
 
-}  // namespace
-
-void* reallocate(void* p, std::size_t bytes, CallPath path) {
-  process.settle_fork();
-  if (bytes > PTRDIFF_MAX) return nullptr;
+void* resize_or_move(void* p, std::size_t bytes, CallPath path) {
   Pfn page;
   if (!process.map.find(p, page)) {
     const std::size_t old = process.direct.size(p);
@@ -82,6 +79,17 @@ void* reallocate(void* p, std::size_t bytes, CallPath path) {
   if (bytes <= info.size && (bytes > info.size / 2 || info.size <= 64)) return p;
   if (info.is_run() && bytes > info.size && grow_run_object(page, e, info.pages, bytes)) return p;
   return move(p, info.size, bytes, path);
+}
+
+}  // namespace
+
+void* reallocate(void* p, std::size_t bytes, CallPath path) {
+  process.settle_fork();
+  if (bytes > PTRDIFF_MAX) return nullptr;
+  limit.expect(bytes);
+  if (void* const q = resize_or_move(p, bytes, path); q != nullptr) return q;
+  // What was given up in vain for a second block may do for growing this one.
+  return process.budget.limited() ? resize_or_move(p, bytes, path) : nullptr;
 }
 
 }  // namespace bm::heap

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "heap/holes.h"
+#include "heap/limit.h"
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 #include "os/process.h"
@@ -25,7 +27,7 @@ namespace {
 
 constexpr std::uint32_t kFree = 0, kTaken = 1, kLive = 2;
 constexpr unsigned kShrinkers = 64;
-constexpr unsigned kOwnStages = 3;
+constexpr unsigned kOwnStages = 5;
 constexpr unsigned kPriorities = 4;  // a shrinker is asked for an eighth, a quarter, a half and all of what it has
 
 constinit Shrinker shrinkers[kShrinkers] = {};
@@ -81,15 +83,18 @@ void drain_heaps() {
 }
 
 bool Reclaim::give_up(unsigned stage) {
-  if (stage == 0) {
+  if (t_state.shrinker != 0) return false;  // who runs out of memory within a shrinker has nobody to turn to
+  if (stage == 1) {
     give_up_caches();
     return true;
   }
-  if (stage == 1) {
+  if (stage == 2) {
     drain_other_heaps();
     return true;
   }
-  if (stage == 2) {
+  if (stage < kOwnStages) {
+    if (stage == 4 && !process.budget.limited()) return false;  // what only a limit on memory makes worth its time
+    if (stage == 4) return purge_holes(1) != 0;
     std::size_t purged = 0;
     process.nodes.for_each_zone([&purged](pages::Zone& z) { purged += z.purge(0, true); });
     return purged != 0;
@@ -100,8 +105,13 @@ bool Reclaim::give_up(unsigned stage) {
 }
 
 bool Reclaim::next() {
-  // What no machine can serve costs nobody his caches; a shrinker that runs out of memory has nobody to turn to.
-  if (!process.ready() || t_state.shrinker != 0 || bytes_ > os::physical_memory()) return false;
+  if (!process.ready()) return false;
+  if (stage_ == 0) {
+    ++stage_;
+    if (limit.renew(bytes_)) return true;
+  }
+  // What no machine can serve, or no limit allows, costs nobody his caches.
+  if (bytes_ > std::min(os::physical_memory(), limit.most())) return false;
   while (stage_ < kOwnStages + kPriorities)
     if (give_up(stage_++)) return true;
   return false;

@@ -1,6 +1,7 @@
 // refill.cc: a bin that is empty gets objects: from partly free slabs, the fullest first, else from a new one.  layer: heap
 #include <algorithm>
 
+#include "heap/limit.h"
 #include "heap/thread_heap_slow.h"
 
 namespace bm::heap {
@@ -21,6 +22,7 @@ constexpr std::size_t kAllHeaps = std::size_t{64} << 20;   // shared out among t
 constexpr std::uint32_t kIdleRefills = 4096;               // a bin that has missed so many refills of others is idle
 constexpr std::uint32_t kSearchPause = 64;                 // refills between two searches for room
 constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
+constexpr std::size_t kLimitShare = 32;  // of a limit for all bins: nobody can make sleeping threads give theirs up
 
 // Pointers a bin starts with: small bins cost nothing, and a large object is not kept before it is seen to be reused.
 constexpr unsigned first_capacity(std::size_t size) {
@@ -95,7 +97,8 @@ unsigned ThreadHeap::bin_to_shrink(std::size_t more) const {
 // Room for `more` bytes within what a thread's bins may hold. A bin that has to shrink is emptied and starts anew. Where none
 // was found, none is looked for for a while.
 bool ThreadHeap::make_room(std::size_t more) {
-  const std::size_t share = std::max(kAllHeaps / std::max(1U, process.active_heaps()), kHeapFloor);
+  const std::size_t all = std::min(kAllHeaps, limit.most() / kLimitShare);
+  const std::size_t share = std::max(all / std::max(1U, process.active_heaps()), std::min(kHeapFloor, all / 16));
   const std::size_t most = std::min(kHeapBytes, share);
   while (cached_capacity + more > most) {
     if (refill_clock - no_room_since < kSearchPause) return false;

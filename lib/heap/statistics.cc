@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "heap/heap.h"
 #include "heap/hugepages.h"
+#include "heap/limit.h"
 #include "heap/movable.h"
 #include "heap/thread_heap_slow.h"
 #include "heap/upkeep.h"
@@ -150,6 +151,8 @@ void print_statistics(int fd) {
        << "  purged so far   " << (std::uint64_t{zone.purged_pages} << kPageShift) << "\n"
        << "pageblocks claimed " << pages::Mixing::sum(zone.mixing.claimed) << ", stolen from "
        << pages::Mixing::sum(zone.mixing.stolen) << "\n";
+  if (process.budget.limited())
+    text << "limit " << limit.most() << ", held " << (process.budget.held() << kPageShift) << "\n";
   os::write_all(fd, buffer, text.size());
   print_hugepages(fd);
 }
@@ -176,6 +179,7 @@ int validate() {
 
 void announce() {
   configure_upkeep();  // the heap may have started before libc knew the environment
+  if (process.ready()) limit.configure();
   const char* const wanted = os::environment("BUDDYMALLOC_VERBOSE");
   if (wanted == nullptr || wanted[0] == '\0' || wanted[0] == '0') return;
   process.ensure_ready();

@@ -3,6 +3,7 @@
 
 #include "heap/background.h"
 #include "heap/heap.h"
+#include "heap/limit.h"
 #include "heap/options.h"
 #include "heap/reclaim.h"
 #include "os/fatal.h"
@@ -52,8 +53,10 @@ void upkeep_slow(SlowPath from) {
   if ((wanted & kUpkeepThread) != 0 && from == SlowPath::kAlloc) background.consider();
   if ((attention & pages::Zone::kSlack) == 0) return;
   if (background.at_work()) return background.wake();
-  if (const std::uint64_t now = os::coarse_ms(); due(last_age, kAgeStep, now))
+  if (const std::uint64_t now = os::coarse_ms(); due(last_age, kAgeStep, now)) {
+    limit.renew(0);
     process.nodes.for_each_zone([now](pages::Zone& z) { z.age(now); });
+  }
 }
 
 }  // namespace bm::heap

@@ -62,6 +62,7 @@ Nodes::ExtraZone* Nodes::make_zone(unsigned node, ZoneType type) {
   }
   if (!topology_.fake && topology_.count > 1) extra.space.prefer_node(topology_.kernel_id[node]);
   extra.zone.init(*vm_, *map_, extra.space, extra.area);
+  extra.zone.budget = type == ZoneType::kHugetlb ? nullptr : first_zone_->budget;  // those are set aside by others
   extra.zone.keeps_reserve = type == ZoneType::kNormal && first_zone_->keeps_reserve;
   extra_[number - 1] = &extra;
   node_of_zone_[number] = static_cast<std::uint8_t>(node);

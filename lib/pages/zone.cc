@@ -99,6 +99,34 @@ void Zone::note_peak() {
   turnover_ = 0;
 }
 
+// Before pages are handed out, `pages` of which may have no memory behind them yet. False: the budget has no room for them.
+bool Zone::admit(std::size_t pages) {
+  if (!limited()) return true;
+  if (!budget->charge(pages)) return false;
+  charged_ += pages;
+  return true;
+}
+
+// At the end of a Hold: the budget hears what the zone holds now, whatever was admitted.
+void Zone::settle() {
+  const std::size_t now = used_ + backed_free_;
+  if (now > charged_) budget->add(now - charged_);
+  if (now < charged_) budget->discharge(charged_ - now);
+  charged_ = now;
+}
+
+// Pages of an opened range that have never been written, as far as is known.
+std::size_t Zone::clean_pages(Pfn first, std::size_t pages) const {
+  std::size_t clean = pages;
+  for (std::size_t left = pages; left != 0;) {
+    const std::size_t here = std::min(left, kPagesPerBlock - first.offset());
+    clean -= map_->block(first.block()).dirty.count(first.offset(), here);
+    first = first + here;
+    left -= here;
+  }
+  return clean;
+}
+
 void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
   Pageblock& d = map_->block(b);
   if (d.free.any(first, pages)) os::fatal("pages freed twice", map_->address(first_pfn(b) + first));

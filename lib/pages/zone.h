@@ -6,6 +6,7 @@
 // [ZN-3] intent_.pages() != 0 only while lock_ is held: that run is in transition and counts as free
 // [ZN-6] reserve_ is the one pageblock of type HighAtomic, while has_reserve_; its first reserve_backed_ pages are dirty
 // [ZN-7] changes_ is odd only while lock_ is held by someone who may change something
+// [ZN-8] under a limit charged_ is the number of pages in use and of those that are free and backed, but within a Hold
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include "base/units.h"
 #include "os/lock.h"
 #include "pages/address_space.h"
+#include "pages/budget.h"
 #include "pages/free_area.h"
 #include "pages/mem_map.h"
 #include "pages/migratetype.h"
@@ -153,6 +155,11 @@ class Zone {
 
   // Only in a fork's child, before any other use.
   void recover();
+  // Tells the budget all that the zone holds: after Budget::restart(), and when a limit has been set.
+  void recharge() {
+    const Hold hold(*this);
+    charged_ = 0;
+  }
   bool interrupted() const { return lock_.held() || isolated_ != 0; }
 
   struct Counters {
@@ -188,6 +195,7 @@ class Zone {
   int validate(int fd);
 
   Watermarks watermarks{};     // limits of low and high, kDefaultWatermarks from init() on
+  Budget* budget = nullptr;    // shared by all zones; null: no limit can be set
   bool keeps_reserve = false;  // of backed pages for critical requests (zone_reserve.cc), from the second pageblock on
 
  private:
@@ -231,6 +239,8 @@ class Zone {
     std::atomic_thread_fence(std::memory_order_release);
   }
   void release() {
+    if (limited()) [[unlikely]]
+      settle();
     changes_.store(changes_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     lock_.unlock();
   }
@@ -245,10 +255,17 @@ class Zone {
     Zone& zone_;
   };
 
+  bool limited() const { return budget != nullptr && budget->limited(); }
+  bool tight() const { return budget != nullptr && budget->tight(); }
+
   // All below: lock_ held.
+  bool admit(std::size_t pages);
+  void settle();
+  std::size_t clean_pages(Pfn first, std::size_t pages) const;
   bool find_block(unsigned order, Migratetype type, Request request, BlockIndex& out);
   bool find_in_type(unsigned order, Migratetype type, BlockIndex& out) const;
   bool alloc_backed(std::size_t pages, unsigned order, Migratetype type, Run& out);
+  bool alloc_at_limit(std::size_t pages, unsigned order, Migratetype type, Request request, Run& out);
   bool alloc_reserved(std::size_t pages, unsigned order, Request request, Run& out);
   void fill_reserve();
   std::size_t wanted_reserve() const;
@@ -312,6 +329,7 @@ class Zone {
   bool keeps_backing_ = false;  // what was opened once can not be given back
   std::size_t free_pages_ = 0;
   std::size_t backed_free_ = 0;
+  std::size_t charged_ = 0;      // pages that the budget knows of
   std::size_t used_ = 0;         // [ZN-5] handed-out pages: opened less free
   std::size_t peak_used_ = 0;    // since the last purge
   std::size_t phase_used_ = 0;   // the peak that began this phase

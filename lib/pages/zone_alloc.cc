@@ -119,13 +119,17 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
                  Request request) {
   const unsigned order = std::max(ceil_order(pages), align_order);
   const Hold hold(*this);
+  if (limited() && pages > budget->most()) return false;  // no address space is opened for it
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
     const std::size_t align_blocks =
         align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
     if (alloc_blocks(pages, type, align_blocks, placement, out)) return true;
     if (order > kPageblockOrder) return false;
   }
-  if (request == Request::kCritical && alloc_backed(pages, order, type, out)) return true;
+  if (request == Request::kCritical &&
+      (alloc_reserved(pages, order, request, out) || alloc_backed(pages, order, type, out)))
+    return true;
+  if (!admit(pages)) return alloc_at_limit(pages, order, type, request, out);
   BlockIndex b;
   if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
   take_from(b, order, pages, 1, &out);
@@ -136,6 +140,10 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
   const unsigned order = ceil_order(pages);
   const Hold hold(*this);
   std::size_t n = 0;
+  if (!admit(pages * count)) {
+    if (!admit(pages)) return alloc_at_limit(pages, order, type, Request::kNormal, out[0]) ? 1 : 0;
+    count = 1;
+  }
   while (n < count) {
     BlockIndex b;
     if (!find_block(order, type, Request::kNormal, b)) {

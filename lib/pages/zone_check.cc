@@ -107,6 +107,7 @@ int Zone::validate(int fd) {
   check(changes() % 2 == 0, "ZN-7", BlockIndex{});
   check(dirty_whole == dirty_whole_, "ZN-4", BlockIndex{});
   check(used_ == (space_->opened_blocks() << kPageblockOrder) - free_sum, "ZN-5", BlockIndex{});
+  check(!limited() || charged_ == used_ + backed_free_, "ZN-8", BlockIndex{});
   check(area_->summaries_consistent(), "FA-3", BlockIndex{});
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);

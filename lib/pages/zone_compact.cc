@@ -66,7 +66,7 @@ bool Zone::alloc_in(BlockIndex b, std::size_t pages, Run& out) {
   if (!opened(b)) return false;
   const Pageblock& d = map_->block(b);
   const bool partly_used = !d.hidden() && d.migratetype == Migratetype::kMovable && !d.whole_free();
-  if (!partly_used || d.largest_order < static_cast<int>(order)) return false;
+  if (!partly_used || d.largest_order < static_cast<int>(order) || !admit(pages)) return false;
   take_from(b, order, pages, 1, &out);
   turnover_ -= std::min(turnover_, pages);  // who moves does not hand out: nothing is earned by it
   return true;
@@ -99,7 +99,7 @@ std::uint64_t Zone::collapse_hidden(BlockIndex first, std::size_t count) const {
 }
 
 std::size_t Zone::collapse(BlockIndex first, std::size_t count, std::uint32_t generation) {
-  if (keeps_backing_) return 0;  // explicit hugepages
+  if (keeps_backing_ || tight()) return 0;  // explicit hugepages; a hugepage is more memory than there was
   const Hold hold(*this);
   std::size_t granted = 0;
   for (std::size_t at = 0; at < count;) {

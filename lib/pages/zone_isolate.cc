@@ -90,7 +90,7 @@ void Zone::take_range(Pfn first, std::size_t pages, Run& out) {
 bool Zone::take(Pfn first, std::size_t pages, Run& out) {
   const Hold hold(*this);
   std::size_t used = 0;
-  if (!set_apart_and_free(first, pages, used)) return false;
+  if (!set_apart_and_free(first, pages, used) || !admit(clean_pages(first, pages))) return false;
   take_range(first, pages, out);
   return true;
 }
@@ -104,6 +104,7 @@ bool Zone::take_within(BlockIndex first, std::size_t blocks, std::size_t pages, 
   const std::size_t all = blocks << kPageblockOrder;
   for (std::size_t at = aligned(0), used = 0; at <= all && pages <= all - at; at = aligned(at + used))
     if (set_apart_and_free(first_pfn(first) + at, pages, used)) {
+      if (!admit(clean_pages(first_pfn(first) + at, pages))) return false;
       take_range(first_pfn(first) + at, pages, out);
       return true;
     }

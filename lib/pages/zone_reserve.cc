@@ -31,7 +31,7 @@ void Zone::fill_reserve() {
   const std::size_t wanted = wanted_reserve();
   if (wanted <= reserve_backed_) return;
   const std::size_t more = wanted - reserve_backed_;
-  if (!vm_->populate(map_->address(first_pfn(reserve_) + reserve_backed_), more << kPageShift)) return;
+  if (!admit(more) || !vm_->populate(map_->address(first_pfn(reserve_) + reserve_backed_), more << kPageShift)) return;
   // What is known of these pages needs memory as well: whoever hands one out writes there.
   for (std::size_t k = reserve_backed_; k < wanted; ++k) {
     map_->set_entry(first_pfn(reserve_) + k, 0);
@@ -60,8 +60,7 @@ void Zone::shrink_reserve() {
 // What the OS refuses may be a page fault, which nobody is told of. The reserve's pages surely have memory behind them, and
 // as in the kernel come first; free pages of other pageblocks that have been in use probably have some.
 bool Zone::alloc_backed(std::size_t pages, unsigned order, Migratetype type, Run& out) {
-  if (order > kPageblockOrder) return false;
-  if (alloc_reserved(pages, order, Request::kCritical, out)) return true;
+  if (order > kPageblockOrder || backed_free_ < pages) return false;
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);
     for (std::uint32_t k = 0; s.zone == number_ && k < s.opened; ++k) {
@@ -76,6 +75,11 @@ bool Zone::alloc_backed(std::size_t pages, unsigned order, Migratetype type, Run
     }
   }
   return false;
+}
+
+// The budget has no room: what has memory behind it already is all there is to be had.
+bool Zone::alloc_at_limit(std::size_t pages, unsigned order, Migratetype type, Request request, Run& out) {
+  return alloc_backed(pages, order, type, out) || alloc_reserved(pages, order, request, out);
 }
 
 bool Zone::alloc_reserved(std::size_t pages, unsigned order, Request request, Run& out) {

@@ -44,6 +44,7 @@ bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_b
   BlockIndex first;
   if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
     return false;
+  if (!admit(clean_pages(first_pfn(first), pages))) return false;
   out.first = first_pfn(first);
   out.pages = pages;
   out.zeroed = true;
@@ -84,6 +85,7 @@ bool Zone::extend(Pfn first, std::size_t old_pages, std::size_t new_pages) {
   const std::size_t start_page = from.value - first_pfn(s->first).value;
   const std::size_t inside = start_page >= opened_pages ? 0 : std::min(more, opened_pages - start_page);
   if (!range_free(from, inside)) return false;
+  if (!admit(inside == 0 ? more : clean_pages(from, inside) + more - inside)) return false;
   if (blocks_needed > s->opened) {
     const BlockIndex fresh = s->first + s->opened;
     const std::size_t count = blocks_needed - s->opened;

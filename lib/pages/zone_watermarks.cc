@@ -2,7 +2,7 @@
 // Slack above the high mark goes back at the end of the free that crosses it, but for what has been earned; or, where a
 // thread looks after the zone (defer()), once it has lain idle for a moment. Two ways to earn: memory handed out several
 // times over (turnover), and memory that was wanted again as soon as it had gone back (Refaults). Whatever is earned fades.
-// Time is read only above the high mark.
+// Time is read only above the high mark. Where the budget is tight, no slack is kept, whatever has been earned.
 #include <algorithm>
 
 #include "os/process.h"
@@ -91,10 +91,12 @@ bool Zone::keeps_by_turnover(std::size_t freed_pages, std::size_t high) {
 
 // At the end of a free.
 void Zone::balance(std::size_t freed_pages) {
-  const std::size_t high = high_mark();
+  const bool keeps_none = tight();
+  const std::size_t high = keeps_none ? 0 : high_mark();
   if (keeps_backing_ || slack() <= high) return;
   if ((attention() & kSlack) == 0) attention_.fetch_or(kSlack);
   if (defers_) return;
+  if (keeps_none) return purge_slack_to(0);
   if (fell_) cross_high(os::coarse_ms());
   if (slack() <= high + refaults_.earned() || keeps_by_turnover(freed_pages, high)) return;
   purge_slack_to(marks().low + refaults_.earned());
@@ -115,7 +117,9 @@ void Zone::age(std::uint64_t now) {
   turnover_ = halved(turnover_, advance(now));
   const Watermarks m = marks();
   const std::size_t earned = std::max(kept_, refaults_.earned());
-  if (defers_) {
+  if (tight()) {
+    purge_slack_to(0);
+  } else if (defers_) {
     // What was in use a moment ago may be wanted again: of slack above the mark only what has lain idle goes.
     const std::size_t idle = recent_slack_.low() << kPageblockOrder;
     if (slack() > m.high) purge_slack_to(std::max(m.low, slack() - std::min(idle, slack())));

@@ -90,7 +90,7 @@ TEST_CASE("a hugepage with little idle stays whole", "[heap][holes]") {
   const Survivors most(2000, 80 * kMiB, 1);
   std::vector<void*> few;
   for (std::size_t i = 0; i < most.blocks.size(); i += 100) few.push_back(most.blocks[i]);
-  CHECK(heap::purge_holes() * kPageSize < 4 * kMiB);
+  CHECK(heap::purge_holes(heap::kWorthSplitting) * kPageSize < 4 * kMiB);
   for (void* const p : few) CHECK(in_memory(p));
 }
 

@@ -19,6 +19,10 @@ class Tap:
             for line in str(reason).strip().splitlines():
                 print(f"# {line}")
 
+    def skip(self, name, reason):
+        self.count += 1
+        print(f"ok {self.count} - {name} # SKIP {reason}")
+
     def equal(self, name, got, expected):
         self.check(name, got == expected, f"got      {got!r}\nexpected {expected!r}")
 

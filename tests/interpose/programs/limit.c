@@ -1,0 +1,71 @@
+/* limit.c: a program under BUDDYMALLOC_LIMIT. One argument:
+ *   exhaust   asks until it gets null and ENOMEM, goes on after it has freed some, several times; prints MB it got
+ *   holes     has 150 MB of small blocks, frees all but one in a hundred, then touches 120 MB more
+ * Exit status 3: all is well and on buddymalloc; 0: all is well elsewhere; else the line that is not. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "on_us.h"
+
+#define CHECK(condition)                                                    \
+  do {                                                                      \
+    if (!(condition)) {                                                     \
+      fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #condition); \
+      _exit(1);                                                             \
+    }                                                                       \
+  } while (0)
+
+enum { kBlocks = 37500, kBytes = 4000 };
+static const size_t kMore = (size_t)120 << 20;
+
+static void exhaust(size_t bytes) {
+  static void* blocks[1 << 20];
+  size_t n = 0;
+  errno = 0;
+  while (n < 1 << 20 && (blocks[n] = malloc(bytes)) != NULL) memset(blocks[n++], 1, bytes);
+  CHECK(errno == ENOMEM);
+  errno = 0;
+  CHECK(calloc(16, bytes) == NULL && errno == ENOMEM);
+  void* const last = blocks[n - 1];
+  CHECK(realloc(last, bytes * 64) == NULL && *(char*)last == 1);
+  printf("%zu\n", n * bytes >> 20);
+  for (size_t k = 0; k < n / 2; k++) free(blocks[k]);
+  CHECK((blocks[0] = malloc(bytes)) != NULL);
+  free(blocks[0]);
+  for (size_t k = n / 2; k < n; k++) free(blocks[k]);
+}
+
+static void touch_more(void) {
+  char* const p = malloc(kMore);
+  CHECK(p != NULL);
+  memset(p, 1, kMore);
+  free(p);
+}
+
+static void holes(void) {
+  static char* blocks[kBlocks];
+  for (int i = 0; i < kBlocks; i++) memset(blocks[i] = malloc(kBytes), 1, kBytes);
+  for (int i = 0; i < kBlocks; i++)
+    if (i % 100 != 0) free(blocks[i]);
+  touch_more();
+  for (int i = 0; i < kBlocks; i += 100) CHECK(blocks[i][kBytes - 1] == 1);
+}
+
+int main(int argc, char** argv) {
+  const char* const mode = argc > 1 ? argv[1] : "";
+  if (strcmp(mode, "exhaust") == 0) {
+    exhaust(3000000);
+    exhaust(100000);
+    exhaust(500);
+    exhaust(5000);
+  } else if (strcmp(mode, "holes") == 0) {
+    holes();
+  } else {
+    return 2;
+  }
+  fflush(stdout);
+  return on_us(malloc(1)) ? 3 : 0;
+}
