@@ -1,7 +1,7 @@
 /* limit.c: a program under BUDDYMALLOC_LIMIT. One argument:
  *   exhaust   asks until it gets null and ENOMEM, goes on after it has freed some, several times; prints MB it got
- *   holes     has 150 MB of small blocks, frees all but one in a hundred, then touches 120 MB more; prints what the file that
- *             the environment calls GROUP_USAGE says at the end
+ *   holes     has 150 MB of small blocks, frees all but one in a hundred, asks for 120 MB more and touches them; prints what
+ *             the file that the environment calls GROUP_USAGE says in between
  * Exit status 3: all is well and on buddymalloc; 0: all is well elsewhere; else the line that is not. */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,11 +40,10 @@ static void exhaust(size_t bytes) {
   for (size_t k = n / 2; k < n; k++) free(blocks[k]);
 }
 
-static void touch_more(void) {
-  char* const p = malloc(kMore);
-  CHECK(p != NULL);
-  memset(p, 1, kMore);
-  free(p);
+static void print_usage(void) {
+  char usage[32] = "";
+  const int fd = getenv("GROUP_USAGE") == NULL ? -1 : open(getenv("GROUP_USAGE"), O_RDONLY);
+  if (fd >= 0 && read(fd, usage, sizeof usage - 1) > 0) puts(usage);
 }
 
 static void holes(void) {
@@ -52,11 +51,11 @@ static void holes(void) {
   for (int i = 0; i < kBlocks; i++) memset(blocks[i] = malloc(kBytes), 1, kBytes);
   for (int i = 0; i < kBlocks; i++)
     if (i % 100 != 0) free(blocks[i]);
-  touch_more();
+  char* const p = malloc(kMore);
+  CHECK(p != NULL);
+  print_usage();
+  memset(p, 1, kMore);
   for (int i = 0; i < kBlocks; i += 100) CHECK(blocks[i][kBytes - 1] == 1);
-  char usage[32] = "";
-  const int fd = getenv("GROUP_USAGE") == NULL ? -1 : open(getenv("GROUP_USAGE"), O_RDONLY);
-  if (fd >= 0 && read(fd, usage, sizeof usage - 1) > 0) puts(usage);
 }
 
 int main(int argc, char** argv) {
