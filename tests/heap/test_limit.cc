@@ -135,7 +135,7 @@ TEST_CASE("what cannot be had at all costs nobody his caches", "[heap][limit]") 
   });
 }
 
-TEST_CASE("what threads that are gone have cached makes nothing fail", "[heap][limit]") {
+TEST_CASE("what threads that are gone have cached makes nothing fail", "[heap][limit][native]") {
   under(mib(128), [] {
     for (int round = 0; round < 3; ++round) {
       std::vector<std::thread> threads;
@@ -148,7 +148,7 @@ TEST_CASE("what threads that are gone have cached makes nothing fail", "[heap][l
   });
 }
 
-TEST_CASE("what sleeping threads keep is little", "[heap][limit]") {
+TEST_CASE("what sleeping threads keep is little", "[heap][limit][native]") {
   under(mib(128), [] {
     Worker a;
     Worker b;
@@ -216,7 +216,7 @@ TEST_CASE("realloc beyond the limit keeps the block; up to it, it grows where it
   });
 }
 
-TEST_CASE("threads at the limit: nobody gets above it, nobody hangs, nothing is lost", "[heap][limit]") {
+TEST_CASE("threads at the limit: nobody gets above it, nobody hangs, nothing is lost", "[heap][limit][native]") {
   under(mib(32), [] {
     std::atomic<std::size_t> refused{0};
     std::atomic<std::size_t> above{0};

@@ -171,7 +171,7 @@ TEST_CASE("where it is tight no slack is kept", "[budget]") {
   z.free(kept);
 }
 
-TEST_CASE("several threads at the limit: never above, and nothing is lost", "[budget]") {
+TEST_CASE("several threads at the limit: never above, and nothing is lost", "[budget][zone_threads]") {
   FakeVm vm;
   Fixture z;
   std::vector<std::thread> threads;
