@@ -29,6 +29,7 @@ constexpr std::uint32_t kFree = 0, kTaken = 1, kLive = 2;
 constexpr unsigned kShrinkers = 64;
 constexpr unsigned kOwnStages = 5;
 constexpr unsigned kPriorities = 4;  // a shrinker is asked for an eighth, a quarter, a half and all of what it has
+constexpr unsigned kStages = kOwnStages + kPriorities;  // the limit is looked at before the first and after the last
 
 constinit Shrinker shrinkers[kShrinkers] = {};
 
@@ -83,6 +84,7 @@ void drain_heaps() {
 }
 
 bool Reclaim::give_up(unsigned stage) {
+  if (stage == kStages) return limit.renew(bytes_);
   if (t_state.shrinker != 0) return false;  // who runs out of memory within a shrinker has nobody to turn to
   if (stage == 1) {
     give_up_caches();
@@ -112,7 +114,7 @@ bool Reclaim::next() {
   }
   // What no machine can serve, or no limit allows, costs nobody his caches.
   if (bytes_ > std::min(os::physical_memory(), limit.most())) return false;
-  while (stage_ < kOwnStages + kPriorities)
+  while (stage_ <= kStages)
     if (give_up(stage_++)) return true;
   return false;
 }

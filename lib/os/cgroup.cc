@@ -150,8 +150,7 @@ bool Cgroup::find(const char* root) {
     // Where the group is not inside what is mounted, the names are of another namespace: the mount is all we may see.
     const std::size_t n = std::strcmp(part, "/") == 0 ? 0 : std::strlen(part);
     const bool inside = std::strncmp(group, part, n) == 0 && (group[n] == '/' || group[n] == '\0');
-    const char* const below =
-        inside && std::strcmp(group + n, "/") != 0 && std::strstr(group, "/..") == nullptr ? group + n : "";
+    const char* const below = inside && std::strcmp(group + n, "/") != 0 ? group + n : "";
     if (!join(path, sizeof path, root, mount) || !join(folder_, sizeof folder_, path, below)) return false;
     length_ = std::strlen(folder_);
     mount_ = length_ - std::strlen(below);

@@ -135,7 +135,7 @@ TEST_CASE("what cannot be had at all costs nobody his caches", "[heap][limit]") 
   });
 }
 
-TEST_CASE("what threads that are gone have cached makes nothing fail", "[heap][limit]") {
+TEST_CASE("what threads that are gone have cached makes nothing fail", "[heap][limit][native]") {
   under(mib(128), [] {
     for (int round = 0; round < 3; ++round) {
       std::vector<std::thread> threads;
@@ -148,7 +148,7 @@ TEST_CASE("what threads that are gone have cached makes nothing fail", "[heap][l
   });
 }
 
-TEST_CASE("what sleeping threads keep is little", "[heap][limit]") {
+TEST_CASE("what sleeping threads keep is little", "[heap][limit][native]") {
   under(mib(128), [] {
     Worker a;
     Worker b;
@@ -216,7 +216,7 @@ TEST_CASE("realloc beyond the limit keeps the block; up to it, it grows where it
   });
 }
 
-TEST_CASE("threads at the limit: nobody gets above it, nobody hangs, nothing is lost", "[heap][limit]") {
+TEST_CASE("threads at the limit: nobody gets above it, nobody hangs, nothing is lost", "[heap][limit][native]") {
   under(mib(32), [] {
     std::atomic<std::size_t> refused{0};
     std::atomic<std::size_t> above{0};
@@ -245,6 +245,8 @@ TEST_CASE("threads at the limit: nobody gets above it, nobody hangs, nothing is 
 TEST_CASE("a child of a fork has the limit for itself, and knows what it holds", "[heap][limit][fork]") {
   under(mib(64), [] {
     void* const p = allocate(40 * kMiB);
+    constexpr std::size_t kInFlight = 10 * kMiB >> kPageShift;  // charged by a thread that the child has not
+    heap::process.budget.add(kInFlight);
     const pid_t child = fork();
     if (child == 0) {
       bool ok = allocate(30 * kMiB) == nullptr && held() == counted();
@@ -252,6 +254,7 @@ TEST_CASE("a child of a fork has the limit for itself, and knows what it holds",
       ok = ok && has_room(56 * kMiB) && heap::validate() == 0;
       _exit(ok ? 0 : 1);
     }
+    heap::process.budget.discharge(kInFlight);
     int status = -1;
     BM_CHILD_REQUIRE(waitpid(child, &status, 0) == child && status == 0);
     deallocate(p);
@@ -313,6 +316,22 @@ TEST_CASE("a group's limit is less what others in it use, as of now", "[heap][li
         if (gone) std::filesystem::remove_all(std::string(group.tree.root()) + "/cg");
         clock.pass(100);
         return has_room(900 * kMiB);
+      },
+      group.tree.root());
+}
+
+TEST_CASE("a group is looked at again when reclaim has done what it can", "[heap][limit]") {
+  const Group group(200);
+  under(
+      {Kind::kCgroup},
+      [&] {
+        FakeClock clock;
+        deallocate(allocate(5 * kMiB));  // slack that reclaim gives back
+        group.others(150);
+        clock.pass(100);
+        heap::limit.renew(0);
+        group.others(0);
+        return has_room(100 * kMiB);
       },
       group.tree.root());
 }

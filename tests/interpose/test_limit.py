@@ -81,6 +81,8 @@ def memory_group(megabytes):
 def in_group(group, command, env):
     """Only the program itself is on the library, and in the group."""
     variables = [f"{name}={env[name]}" for name in ("LD_PRELOAD", "BUDDYMALLOC_LIMIT", "PYTHONMALLOC") if name in env]
+    usage = [path for name in ("memory.current", "memory.usage_in_bytes") if os.path.exists(path := os.path.join(group, name))]
+    variables += [f"GROUP_USAGE={path}" for path in usage]
     plain = {name: text for name, text in env.items() if name not in ("LD_PRELOAD", "PYTHONMALLOC")}
     shell = 'echo $$ > "$0/cgroup.procs" && exec env "$@"'
     return harness.run(["sh", "-c", shell, group, *variables, *command], env=plain)
@@ -96,6 +98,8 @@ def by_group(tap, program, preloaded):
         tap.equal("cgroup: 150 MB of holes and 120 MB more: killed without the option", result.returncode, KILLED)
         result = in_group(group, [program, "holes"], followed)
         tap.check("cgroup: the same with it goes on", result.returncode == ON_US, f"{result.returncode} {result.stderr}")
+        tap.check("cgroup: the holes' hugepages are split, what is left is charged", numbers(result) and numbers(result)[0] < 40 << 20,
+                  result.stdout)
         result = in_group(group, [program, "exhaust"], followed)
         tap.check("cgroup: null, ENOMEM, and on with it after frees", result.returncode == ON_US,
                   f"{result.returncode} {result.stderr}")

@@ -82,10 +82,10 @@ TEST_CASE("near a limit, file pages that can be dropped are not in use", "[cgrou
 TEST_CASE("in containers the group is mounted as root, under its own name or another", "[cgroup]") {
   const FolderTree tree;
   const auto [own, mounted] = GENERATE(table<const char*, const char*>({
-      {"/", "/"},                        // a namespace
-      {"/docker/abc", "/docker/abc"},    // none
-      {"/docker/abc", "/docker/other"},  // a bind mount of somewhere else
-      {"/../../outside", "/"},           // moved out of the namespace
+      {"/", "/"},                                // a namespace
+      {"/docker/abc", "/docker/abc"},            // none
+      {"/docker/longer/name", "/docker/other"},  // a bind mount of somewhere else
+      {"/../../outside", "/"},                   // moved out of the namespace
   }));
   tree.write("/proc/self/cgroup", "0::" + std::string(own) + "\n");
   tree.write("/proc/self/mountinfo",

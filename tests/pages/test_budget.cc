@@ -125,6 +125,8 @@ TEST_CASE("at the limit free pages that are backed still serve", "[budget]") {
   z.zone.free(all.first + 4 * kBlock, kBlock);
   Run run;
   Run batch[4];
+  REQUIRE(z.zone.extend(all.first, 3, 10));
+  z.zone.free(all.first + 3, 7);
   CHECK(z.fits(7));
   CHECK(z.fits(kBlock));
   CHECK(z.fits(kBlock, Placement::kGrowing));
@@ -169,7 +171,7 @@ TEST_CASE("where it is tight no slack is kept", "[budget]") {
   z.free(kept);
 }
 
-TEST_CASE("several threads at the limit: never above, and nothing is lost", "[budget]") {
+TEST_CASE("several threads at the limit: never above, and nothing is lost", "[budget][zone_threads]") {
   FakeVm vm;
   Fixture z;
   std::vector<std::thread> threads;

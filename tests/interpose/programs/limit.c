@@ -1,8 +1,10 @@
 /* limit.c: a program under BUDDYMALLOC_LIMIT. One argument:
  *   exhaust   asks until it gets null and ENOMEM, goes on after it has freed some, several times; prints MB it got
- *   holes     has 150 MB of small blocks, frees all but one in a hundred, then touches 120 MB more
+ *   holes     has 150 MB of small blocks, frees all but one in a hundred, asks for 120 MB more and touches them; prints what
+ *             the file that the environment calls GROUP_USAGE says in between
  * Exit status 3: all is well and on buddymalloc; 0: all is well elsewhere; else the line that is not. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +30,9 @@ static void exhaust(size_t bytes) {
   while (n < 1 << 20 && (blocks[n] = malloc(bytes)) != NULL) memset(blocks[n++], 1, bytes);
   CHECK(errno == ENOMEM);
   errno = 0;
-  CHECK(calloc(16, bytes) == NULL && errno == ENOMEM);
+  CHECK(calloc(4000, bytes) == NULL && errno == ENOMEM);
   void* const last = blocks[n - 1];
-  CHECK(realloc(last, bytes * 64) == NULL && *(char*)last == 1);
+  CHECK(realloc(last, bytes * 4000) == NULL && *(char*)last == 1);
   printf("%zu\n", n * bytes >> 20);
   for (size_t k = 0; k < n / 2; k++) free(blocks[k]);
   CHECK((blocks[0] = malloc(bytes)) != NULL);
@@ -38,11 +40,10 @@ static void exhaust(size_t bytes) {
   for (size_t k = n / 2; k < n; k++) free(blocks[k]);
 }
 
-static void touch_more(void) {
-  char* const p = malloc(kMore);
-  CHECK(p != NULL);
-  memset(p, 1, kMore);
-  free(p);
+static void print_usage(void) {
+  char usage[32] = "";
+  const int fd = getenv("GROUP_USAGE") == NULL ? -1 : open(getenv("GROUP_USAGE"), O_RDONLY);
+  if (fd >= 0 && read(fd, usage, sizeof usage - 1) > 0) puts(usage);
 }
 
 static void holes(void) {
@@ -50,7 +51,10 @@ static void holes(void) {
   for (int i = 0; i < kBlocks; i++) memset(blocks[i] = malloc(kBytes), 1, kBytes);
   for (int i = 0; i < kBlocks; i++)
     if (i % 100 != 0) free(blocks[i]);
-  touch_more();
+  char* const p = malloc(kMore);
+  CHECK(p != NULL);
+  print_usage();
+  memset(p, 1, kMore);
   for (int i = 0; i < kBlocks; i += 100) CHECK(blocks[i][kBytes - 1] == 1);
 }
 
