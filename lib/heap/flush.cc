@@ -118,10 +118,10 @@ void ThreadHeap::close_bin(unsigned c) {
 // fetched, all bins are.
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   OwnerGuard hold(*this);
-  follow_cache_calls();
+  const bool emptied = follow_cache_calls();
   BinState& b = bins[c];
   b.refills = 0;
-  if (b.closed) return put_back(c, &p, 1);
+  if (b.closed || emptied) return put_back(c, &p, 1);
   const bool dropping = given_back >= kDropBytes;
   const bool too_small = b.flushes == 0 && b.demand > b.capacity;
   if (!dropping && (b.capacity == 0 || too_small) && grow_bin(c)) return front.bins[c].push(p);

@@ -38,8 +38,11 @@ std::size_t purge_idle_pages(const Slab& s) {
   std::size_t purged = 0;
   for (unsigned k = 0, n = 0; k < info.pages; k += n + 1) {
     for (n = 0; k + n < info.pages && slab::page_idle(s, info, k + n);) ++n;
-    if (n != 0 && os::system_vm().purge(start + (std::size_t{k} << kPageShift), std::size_t{n} << kPageShift))
-      purged += n;
+    if (n == 0) continue;
+    char* const at = start + (std::size_t{k} << kPageShift);
+    const std::size_t bytes = std::size_t{n} << kPageShift;
+    const std::size_t there = os::system_vm().resident(at, bytes);  // what has gone already is not counted again
+    if (there != 0 && os::system_vm().purge(at, bytes)) purged += there >> kPageShift;
   }
   return purged;
 }

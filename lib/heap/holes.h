@@ -12,7 +12,7 @@ namespace bm::heap {
 
 inline constexpr std::size_t kWorthSplitting = kPagesPerBlock / 8;  // pages
 // Of pageblocks on hugepages those that have so many pages idle, others stay whole. Thread-safe, no lock held. Returns pages given
-// back, those that had gone before included.
+// back.
 std::size_t purge_holes(std::size_t least_pages);
 
 }  // namespace bm::heap

@@ -82,11 +82,12 @@ struct alignas(kCacheLine) ThreadHeap {
   // Everything the bins and page lists hold goes back, lock held. By the owner, or for it once it is gone.
   void flush_all();
   // The same when somebody has asked for it since the last time.
-  void follow_cache_calls() {
+  bool follow_cache_calls() {
     if (cache_calls == process.cache_calls()) [[likely]]
-      return;
+      return false;
     cache_calls = process.cache_calls();
     flush_all();
+    return true;
   }
   // Merges what other threads freed, lock held.
   void drain_pending();

@@ -40,6 +40,8 @@ void prepare_child() {
   alarm(30);
 }
 
+constexpr int kMostChildren = 1000;
+
 struct Tally {
   int children = 0;
   int failed = 0;
@@ -58,7 +60,7 @@ Tally fork_while(const std::function<void()>& piece, Way way, std::size_t every)
   bool returned = false;
   std::size_t step = 0;
   single_step(piece, [&] {
-    if (returned || ++step % every != 0) return;
+    if (returned || tally.children == kMostChildren || ++step % every != 0) return;
     const pid_t pid = fork();
     if (pid != 0) return wait_for(pid, tally);
     prepare_child();
@@ -113,7 +115,7 @@ TEST_CASE("forks at any instruction of a bin that grows or gives back", "[heap][
         for (int i = 380; i < 400; ++i) deallocate(kept[i]);
         flush_own();
       },
-      997);
+      97);
 }
 
 TEST_CASE("forks at any instruction of a run's life", "[heap][fork][signal][native]") {
