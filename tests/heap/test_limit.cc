@@ -276,7 +276,7 @@ TEST_CASE("a percentage is of what the machine has, or of what the group may hav
 
 namespace {
 
-// A group as files say; its use is what others use and what this process is taken to have on top.
+// A group as files say. Its use is what others use, as is what this process has beside its heap, and what the heap has.
 struct Group {
   FolderTree tree;
   Group(std::size_t most_mib) {
@@ -286,7 +286,9 @@ struct Group {
     tree.write("/cg/memory.high", "max\n");
     others(0);
   }
-  void others(std::size_t mib) const { tree.write("/cg/memory.current", mib * kMiB + os::resident_anonymous()); }
+  void others(std::size_t mib) const {
+    tree.write("/cg/memory.current", mib * kMiB + std::min(held(), os::resident_anonymous()));
+  }
 };
 
 }  // namespace
