@@ -101,6 +101,11 @@ class Zone {
   std::size_t purge(std::size_t keep_pages, bool holes);
   // What purge(0, true) does, and then the holes of all other blocks: hugepages that have some are broken up.
   std::size_t purge_all();
+  // Pageblocks are out of the free sets while somebody purges, empties or collapses them: what they hold may be back soon.
+  bool hides_blocks() {
+    os::LockGuard hold(lock_);
+    return isolated_ != 0;
+  }
 
   // Takes `count` pageblocks out of allocation, whatever is in use in them; pages freed there stay out. False: one of
   // them is not opened, hidden already, or reserved, and nothing changed.
