@@ -29,6 +29,7 @@ constexpr std::uint32_t kFree = 0, kTaken = 1, kLive = 2;
 constexpr unsigned kShrinkers = 64;
 constexpr unsigned kOwnStages = 5;
 constexpr unsigned kPriorities = 4;  // a shrinker is asked for an eighth, a quarter, a half and all of what it has
+constexpr int kNapsForPurge = 5;     // what another thread is giving back cannot be given back again: it is waited for
 constexpr unsigned kStages = kOwnStages + kPriorities;  // the limit is looked at before the first and after the last
 
 constinit Shrinker shrinkers[kShrinkers] = {};
@@ -53,6 +54,15 @@ std::size_t run_shrinkers(std::size_t bytes, unsigned shift) {
     t_state.shrinker = 0;
   }
   return freed;
+}
+
+// The background thread's, for one. Returns how often there was something to wait for.
+std::size_t wait_for_purges() {
+  std::size_t naps = 0;
+  process.nodes.for_each_zone([&naps](pages::Zone& z) {
+    for (int i = 0; i < kNapsForPurge && z.hides_blocks(); ++i, ++naps) os::nap();
+  });
+  return naps;
 }
 
 }  // namespace
@@ -96,9 +106,9 @@ bool Reclaim::give_up(unsigned stage) {
   }
   if (stage < kOwnStages) {
     if (stage == 4 && !process.budget.limited()) return false;  // what only a limit on memory makes worth its time
-    if (stage == 4) return purge_holes(1) != 0;
-    std::size_t purged = 0;
+    std::size_t purged = stage == 4 ? wait_for_purges() : 0;
     process.nodes.for_each_zone([&purged](pages::Zone& z) { purged += z.purge(0, true); });
+    if (stage == 4) purged += purge_holes(1);
     return purged != 0;
   }
   if (run_shrinkers(bytes_, kPriorities - 1 - (stage - kOwnStages)) == 0) return false;

@@ -109,6 +109,11 @@ class Zone {
   void shrink_reserve();
   // Entries of whole-free pageblocks that have no memory behind them need none either.
   void purge_entries();
+  // Pageblocks are out of the free sets while somebody purges, empties or collapses them: what they hold may be back soon.
+  bool hides_blocks() {
+    os::LockGuard hold(lock_);
+    return isolated_ != 0;
+  }
 
   // Takes `count` pageblocks out of allocation, whatever is in use in them; pages freed there stay out. False: one of
   // them is not opened, hidden already, or reserved, and nothing changed.
