@@ -48,6 +48,7 @@ void set_head(std::uint32_t& head, std::uint32_t slab_index) { __atomic_store_n(
 void ThreadHeap::start(std::uint32_t heap_index) {
   index = heap_index;
   pending.store(0, std::memory_order_relaxed);  // a first write rather than a first read: one page fault, not two
+  cache_calls = process.cache_calls();          // as well, and nothing to give up yet
   front.tag = heap_index * pages::kFirstOwnerEntry;
   for (unsigned i = 0; i < kSmallEntries; ++i)
     front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));

@@ -179,7 +179,8 @@ int validate() {
 
 void announce() {
   configure_upkeep();  // the heap may have started before libc knew the environment
-  if (process.ready()) limit.configure();
+  // Looked at in this order: a heap that has not been touched yet stays so.
+  if (os::environment("BUDDYMALLOC_LIMIT") != nullptr && process.ready()) limit.configure();
   const char* const wanted = os::environment("BUDDYMALLOC_VERBOSE");
   if (wanted == nullptr || wanted[0] == '\0' || wanted[0] == '0') return;
   process.ensure_ready();

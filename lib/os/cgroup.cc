@@ -57,8 +57,8 @@ class Lines {
   long fd_;
   std::size_t at_ = 0;
   std::size_t filled_ = 0;
-  char buffer_[512];
-  char line_[1024];
+  char buffer_[512] = {};
+  char line_[1024] = {};
 };
 
 // Cuts the text at the first `mark` and returns what is behind that; null: there is none.
@@ -161,7 +161,7 @@ bool Cgroup::find(const char* root) {
 
 bool Cgroup::read(CgroupMemory& out) const {
   out = {};
-  char folder[kPath];
+  char folder[kPath] = {};
   std::copy_n(folder_, length_ + 1, folder);
   bool any = false;
   const auto lower = [](std::ptrdiff_t& room, std::size_t limit, std::size_t used) {

@@ -273,6 +273,8 @@ TEST_CASE("the holes of a pageblock on hugepages go when they are asked for, and
   for (const std::size_t i : {1u, 3u, 9u, 11u}) z.free(runs[i]);
   const BlockIndex small = runs[0].first.block(), huge = runs[8].first.block(), full = runs[4].first.block();
   REQUIRE(huge.value >= 2);
+  CHECK(z.zone.on_small_pages(small));
+  CHECK_FALSE(z.zone.on_small_pages(huge));
   CHECK(z.zone.purge(0, true) == kBlock / 2);  // those on small pages
   CHECK(z.zone.holes_of(small) == 0);
   CHECK(z.zone.holes_of(huge) == kBlock / 2);
