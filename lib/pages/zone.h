@@ -100,8 +100,8 @@ class Zone {
   // Returns free memory to the OS until at most `keep_pages` backed-free pages remain: whole blocks first, then, when
   // `holes` is set, free pages of blocks on 4 KiB pages. Ends what was earned so far. Returns pages given back.
   std::size_t purge(std::size_t keep_pages, bool holes);
-  // Backed free pages of a partly used pageblock that nobody has set apart, and that can go back. Without the lock: a guess.
-  std::size_t holes_of(BlockIndex b) const;
+  // Backed free pages of a partly used pageblock that nobody has set apart, and that can go back.
+  std::size_t holes_of(BlockIndex b);
   // Returns them to the OS, and small pages instead of the hugepage behind the block: what the layer above then purges of
   // what it has in use there goes back, too. Returns pages given back.
   std::size_t purge_holes_of(BlockIndex b);

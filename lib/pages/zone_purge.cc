@@ -83,7 +83,8 @@ std::size_t Zone::purge_pages(BlockIndex b, const PageBitmap& pages) {
   return purged;
 }
 
-std::size_t Zone::holes_of(BlockIndex b) const {
+std::size_t Zone::holes_of(BlockIndex b) {
+  const os::LockGuard hold(lock_);
   const Pageblock& d = map_->block(b);
   return has_holes(d) ? d.backed_free().count() : 0;
 }

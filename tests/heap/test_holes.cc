@@ -60,7 +60,7 @@ struct Survivors {
 
 }  // namespace
 
-TEST_CASE("trim leaves of slabs the pages that have something in use", "[heap][holes]") {
+TEST_CASE("trim leaves of slabs the pages that have something in use", "[heap][holes][native]") {
   for (const std::size_t bytes : {48u, 200u, 1500u}) {
     heap::trim(0);
     const std::size_t before = rss_bytes();
