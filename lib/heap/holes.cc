@@ -15,12 +15,12 @@ using slab::Slab;
 template <class F>
 void for_each_slab(BlockIndex b, F f) {
   const Pfn start = first_pfn(b);
-  for (std::size_t at = 0, pages; at < kPagesPerBlock; at += pages) {
+  for (std::size_t at = 0, length; at < kPagesPerBlock; at += length) {
     const std::uint32_t e = process.map.entry(start + at);
-    pages = e == 0 || e > kPagesPerBlock ? 1 : e;
+    length = e == 0 || e > kPagesPerBlock ? 1 : e;
     if (e < pages::kFirstOwnerEntry) continue;
     const SizeClass& info = slab::kClass[(e & kOffsetMask) / sizeof(Bin)];
-    pages = info.pages;
+    length = info.pages;
     const std::uint32_t i = process.map.slab_index(start + at);
     if (!info.is_run() && i != 0 && i < process.slabs.limit()) f(info, i, start + at);
   }

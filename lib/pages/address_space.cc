@@ -31,7 +31,6 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   const std::size_t first = std::min(config.first_section_bytes, left / 4);
   capacity_blocks_ = capacity_blocks(config);
   section_wish_blocks_ = std::max<std::size_t>(first >> kPageblockShift, kSmallestSection);
-  small_page_blocks_ = config.small_page_bytes >> kPageblockShift;
 
   // Groups grow down and entries up from where they meet, which is the middle of what one page table maps.
   const std::size_t group_bytes = part(groups_for(capacity_blocks_) * sizeof(BlockGroup));
@@ -54,8 +53,10 @@ bool AddressSpace::init(const os::Vm& vm, const AddressSpaceConfig& config, MemM
   }
   map.fast_base_ = map.section(0).base;
   cut_slices(config.slices);
-  small_page_blocks_ = std::min<std::size_t>(small_page_blocks_, map.section(0).blocks);
-  map.section(0).small = static_cast<std::uint32_t>(small_page_blocks_);
+  Section& s = map.section(0);
+  s.small = static_cast<std::uint32_t>(std::min<std::size_t>(config.small_page_bytes >> kPageblockShift, s.blocks));
+  // Also where transparent hugepages are always on.
+  if (s.small != 0) vm.advise_huge(reinterpret_cast<void*>(s.base), std::size_t{s.small} << kPageblockShift, false);
   return true;
 }
 
@@ -144,8 +145,6 @@ bool AddressSpace::try_section(std::size_t min_blocks, std::size_t wished_blocks
     if (blocks == min_blocks) return false;
     blocks = std::max(blocks / 2, min_blocks);
   }
-  const std::size_t small = n == 0 ? std::min(small_page_blocks_, blocks) : 0;
-  if (small != 0) vm_->advise_huge(base, small << kPageblockShift, false);  // also where THP is always on
   return append_section(reinterpret_cast<std::uintptr_t>(base), start, blocks);
 }
 
@@ -175,7 +174,7 @@ void AddressSpace::commit_heads() {
 
 // Hugepages are wished for once per section, when it first commits beyond the part on small pages.
 void AddressSpace::advise(Section& s, std::size_t committed) {
-  const std::size_t small = s.first == BlockIndex{} ? small_page_blocks_ : 0;
+  const std::size_t small = s.small;
   if (s.committed > small || committed <= small || backing_ == Backing::kExplicitHuge) return;
   vm_->advise_huge(reinterpret_cast<char*>(s.base) + (small << kPageblockShift), (s.blocks - small) << kPageblockShift,
                    true);

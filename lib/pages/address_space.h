@@ -64,7 +64,7 @@ class AddressSpace {
   std::size_t reserved_blocks() const;
   std::size_t committed_blocks() const;
   std::size_t opened_blocks() const;
-  bool on_small_pages(BlockIndex b) const { return b.value < small_page_blocks_; }
+  bool on_small_pages(BlockIndex b) const { return b.value < map_->section(0).small; }
 
  private:
   bool open_in(Section& s, std::size_t count);
@@ -83,7 +83,6 @@ class AddressSpace {
   MemMap* map_ = nullptr;
   FreeArea* area_ = nullptr;
   std::size_t capacity_blocks_ = 0;
-  std::size_t small_page_blocks_ = 0;
   std::size_t section_wish_blocks_ = 0;
   std::size_t slice_blocks_ = 0;  // of the first section, where it is cut
   unsigned slices_ = 0;           // 0: it is not

@@ -62,23 +62,25 @@ void SlabTable::list(std::uint32_t first, std::uint32_t end) {
 }
 
 void SlabTable::purge_run(std::uint32_t first, std::uint32_t end) {
-  const std::size_t start = first == 1 ? 0 : SlabTable::bytes_for(first);
-  if (!slabs_.purge(start, align_up(bytes_for(end), os::granule()) - start)) return list(first, end);
-  if (end > used_)
-    __atomic_store_n(&used_, first - 1, __ATOMIC_RELEASE);
-  else
+  const std::size_t start = first == 1 ? 0 : bytes_for(first);
+  if (slabs_.purge(start, bytes_for(end) - start))
     unknown_ += end - first;
+  else
+    list(first, end);
 }
 
-// From the top down, so that the lowest end up at the head of the list.
+// From the top down, so that the lowest end up at the head of the list. Only pages all of whose descriptors have been used: what
+// a signal handler takes meanwhile, in the child that it forks, is above.
 void SlabTable::purge_unused() {
   os::LockGuard hold(lock_);
   const auto each = static_cast<std::uint32_t>(os::granule() / sizeof(Slab));
   free_head_ = unknown_ = 0;
-  std::uint32_t end = used_ + 1;  // of the run that ends here: unused, its memory not gone back yet
-  std::uint32_t start = end;
+  first_unknown_ = 1;
+  std::uint32_t start = (used_ + 1) / each * each;
+  list(std::max(start, 1U), used_ + 1);
+  std::uint32_t end = start;  // of the run that ends here: unused, its memory not gone back yet
   while (start > 1) {
-    const std::uint32_t first = std::max((start - 1) / each * each, 1U);
+    const std::uint32_t first = std::max(start - each, 1U);
     if (!unused(first, start)) {
       if (start != end) purge_run(start, end);
       list(first, start);
@@ -86,8 +88,7 @@ void SlabTable::purge_unused() {
     }
     start = first;
   }
-  if (start != end) purge_run(start, end);
-  first_unknown_ = 1;
+  if (start < end) purge_run(start, end);
 }
 
 }  // namespace bm::slab

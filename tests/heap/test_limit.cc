@@ -13,6 +13,7 @@
 #include "heap/page_api.h"
 #include "support/fake_clock.h"
 #include "support/folder_tree.h"
+#include "tests/heap/block_list.h"
 #include "tests/heap/churn.h"
 #include "tests/heap/threads.h"
 
@@ -47,34 +48,11 @@ void under(LimitOption option, Piece piece, const char* root = "") {
 }
 constexpr LimitOption mib(std::size_t n) { return {Kind::kBytes, n * kMiB}; }
 
-// Blocks linked through their heads, until null or so many bytes; returns how many.
-struct Link {
-  Link* next;
-};
-std::size_t fill(std::size_t bytes, std::size_t most, Link*& list) {
-  std::size_t n = 0;
-  for (; n * bytes < most; ++n) {
-    auto* const p = static_cast<Link*>(allocate(bytes));
-    if (p == nullptr) break;
-    std::memset(static_cast<void*>(p), 1, bytes);
-    *p = {list};
-    list = p;
-  }
-  return n;
-}
-void free_list(Link*& list) {
-  while (list != nullptr) {
-    Link* const next = list->next;
-    deallocate(list);
-    list = next;
-  }
-}
-
 // Objects of many classes, 40 MiB in all, freed again.
 void fill_caches() {
   for (const std::size_t bytes : {16ul, 48ul, 256ul, 1000ul, 4000ul, 20'000ul, 100'000ul, 600'000ul}) {
     Link* list = nullptr;
-    fill(bytes, 5 * kMiB, list);
+    fill(bytes, list, 5 * kMiB);
     free_list(list);
   }
 }
@@ -108,7 +86,7 @@ TEST_CASE("the limit is an answer: null, a sound heap, and service again after f
   under(mib(64), [] {
     for (const std::size_t bytes : {100'000ul, 3 * kMiB, 500ul, 16ul}) {
       Link* list = nullptr;
-      const std::size_t n = fill(bytes, SIZE_MAX, list);
+      const std::size_t n = fill(bytes, list);
       BM_CHILD_REQUIRE(n * bytes >= 55 * kMiB);
       BM_CHILD_REQUIRE(held() <= 64 * kMiB);
       BM_CHILD_REQUIRE(allocate(bytes) == nullptr);
@@ -166,7 +144,7 @@ TEST_CASE("holes among what is in use make room", "[heap][limit]") {
   under(mib(128), [] {
     Link* all = nullptr;
     Link* kept = nullptr;
-    fill(4000, 110 * kMiB, all);
+    fill(4000, all, 110 * kMiB);
     for (std::size_t k = 0; all != nullptr; ++k) {
       Link* const p = std::exchange(all, all->next);
       if (k % 100 != 0) {
@@ -373,7 +351,7 @@ TEST_CASE("a heap that grows reads its group's files now and then", "[heap][limi
         group.tree.write("/cg/memory.max", 50 * kMiB);
         Link* list = nullptr;
         std::size_t mib = 0;
-        for (; mib < 150 && fill(100'000, kMiB, list) == 11; ++mib) group.others(0);
+        for (; mib < 150 && fill(100'000, list, kMiB) == 11; ++mib) group.others(0);
         free_list(list);
         return mib > 10 && mib < 100;
       },

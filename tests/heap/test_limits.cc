@@ -10,6 +10,7 @@
 #include <atomic>
 #include <utility>
 
+#include "tests/heap/block_list.h"
 #include "tests/heap/churn.h"
 
 using namespace bm;
@@ -17,35 +18,11 @@ using namespace bm::test;
 
 namespace {
 
-// Blocks linked through their heads, until null; returns how many.
-struct Link {
-  Link* next;
-  std::size_t bytes;
-};
-
-std::size_t exhaust(std::size_t bytes, Link*& list) {
-  std::size_t n = 0;
-  while (auto* const p = static_cast<Link*>(allocate(bytes))) {
-    *p = {list, bytes};
-    list = p;
-    ++n;
-  }
-  return n;
-}
-
-void free_list(Link*& list) {
-  while (list != nullptr) {
-    Link* const next = list->next;
-    deallocate(list);
-    list = next;
-  }
-}
-
 bool exhaust_and_recover() {
   Link* list = nullptr;
   for (const std::size_t bytes : {100'000ul, 3 * kMiB, 500ul, 16ul}) {
     const std::size_t before = live_bytes();
-    const std::size_t n = exhaust(bytes, list);
+    const std::size_t n = fill(bytes, list);
     BM_CHILD_REQUIRE(n * bytes >= 4 * kMiB);
     BM_CHILD_REQUIRE(allocate(bytes) == nullptr);
     BM_CHILD_REQUIRE(heap::allocate_zeroed(1024 * kMiB) == nullptr);
@@ -66,10 +43,10 @@ bool exhaust_and_recover() {
     BM_CHILD_REQUIRE(heap::validate() == 0);
   }
   // all of it at once, again
-  const std::size_t n = exhaust(kMiB, list);
+  const std::size_t n = fill(kMiB, list);
   BM_CHILD_REQUIRE(n >= 4);
   free_list(list);
-  BM_CHILD_REQUIRE(exhaust(kMiB, list) >= n - n / 8);
+  BM_CHILD_REQUIRE(fill(kMiB, list) >= n - n / 8);
   free_list(list);
   return true;
 }
@@ -96,7 +73,7 @@ TEST_CASE("child: threads exhaust the limit together", "[.child]") {
     for (--waiting; waiting != 0;) sched_yield();  // no thread is made where there is no memory for it
     for (int k = 0; k < 5; ++k) {
       Link* list = nullptr;
-      exhaust(k % 2 == 0 ? 5000 : 200'000, list);
+      fill(k % 2 == 0 ? 5000 : 200'000, list);
       free_list(list);
     }
     if (!delete_block(new_block(100, 1))) ok = false;
@@ -131,7 +108,7 @@ TEST_CASE("a limit that comes later is met and lifted", "[heap][limits][native]"
     const rlimit tight{std::size_t{256} << 20, limit.rlim_max};
     BM_CHILD_REQUIRE(setrlimit(RLIMIT_DATA, &tight) == 0);
     Link* list = nullptr;
-    exhaust(kMiB, list);
+    fill(kMiB, list);
     BM_CHILD_REQUIRE(allocate(kMiB) == nullptr);
     BM_CHILD_REQUIRE(heap::validate() == 0);
     BM_CHILD_REQUIRE(setrlimit(RLIMIT_DATA, &limit) == 0);

@@ -14,15 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "on_us.h"
-
-#define CHECK(condition)                                                    \
-  do {                                                                      \
-    if (!(condition)) {                                                     \
-      fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #condition); \
-      _exit(1);                                                             \
-    }                                                                       \
-  } while (0)
 
 enum { kThreads = 4, kBlocks = 75000, kBytes = 1000 };
 

@@ -10,15 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "on_us.h"
-
-#define CHECK(condition)                                                    \
-  do {                                                                      \
-    if (!(condition)) {                                                     \
-      fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #condition); \
-      _exit(1);                                                             \
-    }                                                                       \
-  } while (0)
 
 enum { kBlocks = 37500, kBytes = 4000 };
 static const size_t kMore = (size_t)120 << 20;
