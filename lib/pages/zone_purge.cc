@@ -101,10 +101,8 @@ void Zone::purge_entries() {
   const Hold hold(*this);
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);
-    const auto unused = [&](std::uint32_t k) {
-      const Pageblock& d = map_->block(s.first + k);
-      return d.whole_free() && !d.isolated && !d.dirty.any(0, kPagesPerBlock);
-    };
+    // What is not dirty is free [PB-3], and has no entry [MM-1].
+    const auto unused = [&](std::uint32_t k) { return !map_->block(s.first + k).dirty.any(0, kPagesPerBlock); };
     for (std::uint32_t k = 0, n = 0; s.zone == number_ && k < s.opened; k += n + 1) {
       for (n = 0; k + n < s.opened && unused(k + n);) ++n;
       if (n != 0) map_->purge_entries(first_pfn(s.first + k), std::size_t{n} << kPageblockOrder);

@@ -119,3 +119,15 @@ TEST_CASE("a limit that comes later is met and lifted", "[heap][limits][native]"
   INFO(e.text << " signal " << e.signal);
   CHECK(e.ok);
 }
+
+TEST_CASE("pages that may be touched have descriptors for as many slabs", "[heap][limits]") {
+  const auto described = [] {
+    return heap::process.slabs.committed() >=
+           slab::SlabTable::bytes_for((statistics().committed_bytes >> kPageShift) + 1);
+  };
+  deallocate(allocate(100));
+  CHECK(described());
+  void* const p = allocate(900 * kMiB);
+  CHECK(described());
+  deallocate(p);
+}

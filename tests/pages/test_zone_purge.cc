@@ -299,12 +299,13 @@ TEST_CASE("the holes of a pageblock on hugepages go when they are asked for, and
 TEST_CASE("entries of whole-free clean pageblocks need no memory", "[zone_purge]") {
   FakeVm vm;
   Fixture z;
-  const Run first = z.used(3), run = z.used(9 * kBlock), last = z.used(3);
+  const Run first = z.used(3), run = z.used(8 * kBlock), last = z.used(kBlock);
   const auto& entries = *static_cast<MetaArray<std::uint32_t>*>(member(EntriesOf{}, z.map));
   const auto resident = [&](Pfn p) {
     return os::linux_vm.resident(entries.origin() + align_down(p.value * sizeof(std::uint32_t), kPageSize), kPageSize);
   };
   for (std::size_t k = 0; k < run.pages; ++k) z.map.set_entry(run.first + k, 0);
+  REQUIRE(last.first.value % (2 * kBlock) == kBlock);  // its entries share a page with the run's last
   z.map.set_entry(last.first, 3);
   z.zone.purge_entries();
   CHECK(resident(run.first + 4 * kBlock) == kPageSize);
