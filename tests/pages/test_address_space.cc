@@ -1,6 +1,7 @@
 // test_address_space.cc: the frontier, sections when one runs out, limits, refusals.  layer: tests
 #include "pages/address_space.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "support/fake_vm.h"
@@ -282,6 +283,11 @@ TEST_CASE("hugepages are wished for beyond the first part, and only there", "[ad
     AddressSpaceConfig config = space_of(8);
     config.small_page_bytes = small_blocks << kPageblockShift;
     Fixture f(config);
+    // Where they are always on, small pages have to be asked for.
+    std::size_t small_bytes = 0;
+    for (const VmCall& c : f.vm.calls())
+      if (c.op == VmOp::kAdvise && !c.huge) small_bytes += c.bytes;
+    CHECK(small_bytes == std::min<std::size_t>(small_blocks, 8) << kPageblockShift);
     BlockIndex got;
     for (int i = 0; i < 3; ++i) REQUIRE(f.space.open(8, got));  // three sections
     for (unsigned i = 0; i < 3; ++i)
