@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/config.h"
 #include "base/number.h"
 #include "heap/process_heap.h"
 #include "os/fatal.h"
@@ -30,7 +31,7 @@ std::size_t pages_of(std::ptrdiff_t bytes) {
 
 }  // namespace
 
-constinit Limit limit;
+BM_STARTUP_DATA constinit Limit limit;
 
 bool parse_limit(const char* text, LimitOption& out) {
   using Kind = LimitOption::Kind;

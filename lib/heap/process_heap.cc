@@ -27,7 +27,7 @@ void* const kNullSlot = nullptr;
 
 // The first thread's heap lies in the library's own memory, as do its first bins: a start needs that much less of the OS.
 // Zero bytes are a heap nobody has started, as in the array of the others.
-// What a start touches of it is in three pages when it begins a page, in four elsewhere.
+// What a start touches of it is in two pages when it begins a page, in three elsewhere.
 alignas(kPageSize) constinit char first_heap[sizeof(ThreadHeap)] = {};
 
 constexpr Front make_empty_front(void** null_slot) {

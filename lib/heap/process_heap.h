@@ -104,9 +104,9 @@ class ProcessHeap {
   slab::SlabTable slabs;
   DirectMaps direct;
   pages::Budget budget;  // limit.h sets it
-  SlotPool slots;
   HandleTable handles;
   Compaction compaction;
+  SlotPool slots;
 
  private:
   pages::FreeArea area_;

@@ -27,8 +27,8 @@ class SlotPool {
   pages::MetaSpace space_;
   std::size_t early_used_ = 0;
   std::size_t used_ = 0;
-  alignas(void*) char early_[kEarlyBytes] = {};
   void** free_[kMaxOrder + 1] = {};  // linked through the first slot
+  alignas(void*) char early_[kEarlyBytes] = {};
 };
 
 }  // namespace bm::heap

@@ -55,13 +55,15 @@ struct alignas(kCacheLine) ThreadHeap {
   std::uint32_t refill_clock;    // refills of any bin
   std::uint32_t cache_calls;     // ProcessHeap::cache_calls() that it has followed
   std::uint32_t no_room_since;   // as refill_clock: the last search for room that found none
-  BinState bins[slab::kBins];
-  pcp::SlabPageLists pages;  // of the zone with this number:
+  pcp::SlabPageLists pages;      // of the zone with this number:
   unsigned pages_zone;
 
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
   std::atomic<std::uint32_t> pending_count;
+
+  // --- as `lock`; behind the others so that a small program touches two pages of all this
+  alignas(kCacheLine) BinState bins[slab::kBins];
 
   // --- the owning thread's alone, without a lock, as its bins are
   alignas(kCacheLine) pcp::ApiPageLists api_pages;  // of the zone with this number:

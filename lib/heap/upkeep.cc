@@ -1,6 +1,7 @@
 // upkeep.cc: see upkeep.h.  layer: heap
 #include "heap/upkeep.h"
 
+#include "base/config.h"
 #include "heap/background.h"
 #include "heap/heap.h"
 #include "heap/limit.h"
@@ -15,10 +16,10 @@ namespace {
 constexpr std::uint64_t kAgeStep = 100;    // ms between two looks at slack
 constexpr std::uint64_t kBoostStep = 100;  // ms between two boosts that give up caches
 
-std::size_t validate_interval = 0;  // slow paths
-std::atomic<std::size_t> slow_paths{0};
-std::atomic<std::uint64_t> last_age{0};
-std::atomic<std::uint64_t> last_boost{0};
+BM_STARTUP_DATA std::size_t validate_interval = 0;  // slow paths
+BM_STARTUP_DATA constinit std::atomic<std::size_t> slow_paths{0};
+BM_STARTUP_DATA constinit std::atomic<std::uint64_t> last_age{0};
+BM_STARTUP_DATA constinit std::atomic<std::uint64_t> last_boost{0};
 
 // True at most once a step, and to one of those who ask.
 bool due(std::atomic<std::uint64_t>& last, std::uint64_t step, std::uint64_t now) {
@@ -38,7 +39,7 @@ void after_pollution() {
 
 }  // namespace
 
-constinit std::atomic<std::uint8_t> upkeep_wanted{0};
+BM_STARTUP_DATA constinit std::atomic<std::uint8_t> upkeep_wanted{0};
 
 void configure_upkeep() {
   validate_interval = option("BUDDYMALLOC_VALIDATE", 0);

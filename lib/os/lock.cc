@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <time.h>
 
+#include "base/config.h"
 #include "os/syscall.h"
 
 namespace bm::os {
@@ -21,7 +22,7 @@ void cpu_relax() {
 constexpr timespec kWaitBeforeHook = {0, 20'000'000};
 constexpr int kEveryone = 0x7FFFFFFF;
 
-std::atomic<void (*)()> wait_hook{nullptr};
+BM_STARTUP_DATA constinit std::atomic<void (*)()> wait_hook{nullptr};
 
 long futex(const std::atomic<std::uint32_t>* word, int op, std::uint32_t value, const timespec* timeout = nullptr) {
   return system_call(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include "base/bits.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "os/file.h"
@@ -46,8 +47,9 @@ void read_topology(Topology& out) {
   unsigned long mask[kMaskBits / kWordBits] = {};
   if (system_call(SYS_get_mempolicy, nullptr, mask, kMaskBits, nullptr, kMemsAllowed) != 0) return;
   unsigned count = 0;
-  for (unsigned id = 0; id < kMaskBits && count < kMaxNodes; ++id)
-    if ((mask[id / kWordBits] >> (id % kWordBits) & 1) != 0) out.kernel_id[count++] = static_cast<std::uint16_t>(id);
+  for (unsigned w = 0; w < kMaskBits / kWordBits; ++w)
+    for (unsigned long left = mask[w]; left != 0 && count < kMaxNodes; left &= left - 1)
+      out.kernel_id[count++] = static_cast<std::uint16_t>(w * kWordBits + lowest_bit(left));
   if (count < 2) return;
   out.count = count;
   for (unsigned i = 0; i < count; ++i) {
