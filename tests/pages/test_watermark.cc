@@ -77,6 +77,13 @@ TEST_CASE("two cycles close to each other earn what both brought back", "[waterm
   CHECK(c.refaults.earned() == 8 * kBlock);
 }
 
+TEST_CASE("a pageblock in all is enough to ask what time it is, once", "[watermark]") {
+  Refaults refaults;
+  CHECK_FALSE(refaults.note(kBlock - 1));
+  CHECK(refaults.note(1));
+  CHECK_FALSE(refaults.note(kBlock));
+}
+
 TEST_CASE("late or small refaults, or cycles far apart, earn nothing", "[watermark]") {
   Cycles c;
   for (int i = 0; i < 4; ++i) c.cycle(10 * kBlock, Refaults::kSoon + 1);

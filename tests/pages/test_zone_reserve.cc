@@ -57,6 +57,19 @@ TEST_CASE("ZN-6: the reserve comes with the second pageblock: sixteen pages, in 
   }
 }
 
+TEST_CASE("what is known of the reserve's pages is in memory as well", "[zone_reserve]") {
+  NoMoreSections vm;
+  Fixture z(64);
+  // The pageblock whose slab indices begin a page, which opening it does not write to.
+  std::uint32_t reserve = 2;
+  while (reserve < 64 && reinterpret_cast<std::uintptr_t>(z.block(reserve).slab_index) % kPageSize != 0) ++reserve;
+  REQUIRE(reserve < 64);
+  z.alloc((reserve - 1) * kBlock);
+  z.alloc(kBlock);
+  REQUIRE(z.block(reserve).migratetype == Migratetype::kHighAtomic);
+  CHECK(in_memory(z.block(reserve).slab_index));
+}
+
 TEST_CASE("a heap that keeps no reserve opens nothing for one", "[zone_reserve]") {
   NoMoreSections vm;
   Fixture z;

@@ -122,6 +122,39 @@ TEST_CASE("no more goes than is above the low mark", "[zone_watermarks]") {
   CHECK(z.slack() == 2 * kBlock);
 }
 
+TEST_CASE("slack just at the high mark asks for nothing", "[zone_watermarks]") {
+  FakeVm vm;
+  Fixture z;
+  z.free(z.alloc(4 * kBlock));
+  CHECK(z.slack() == 4 * kBlock);
+  CHECK((z.zone.attention() & Zone::kSlack) == 0);
+}
+
+TEST_CASE("attention lasts as long as slack is above the high mark", "[zone_watermarks]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.defer(true);
+  z.free(z.alloc(20 * kBlock));
+  z.zone.age(z.clock.now());
+  CHECK((z.zone.attention() & Zone::kSlack) != 0);
+  z.alloc(16 * kBlock);
+  REQUIRE(z.slack() == 4 * kBlock);
+  z.zone.age(z.clock.now());
+  CHECK((z.zone.attention() & Zone::kSlack) == 0);
+}
+
+TEST_CASE("what was earned is in use as long as slack falls to the high mark", "[zone_watermarks]") {
+  FakeVm vm;
+  Fixture z;
+  for (int i = 0; i < 4; ++i) z.ping_pong(20);
+  for (int i = 0; i < 8; ++i) {
+    z.clock.pass(kHalfLife / 2);
+    CHECK(z.ping_pong(16) == 0);
+    z.zone.age(z.clock.now());
+  }
+  CHECK(z.slack() == 20 * kBlock);
+}
+
 TEST_CASE("with a thread frees do not purge; what has lain idle goes", "[zone_watermarks]") {
   FakeVm vm;
   Fixture z;
