@@ -52,6 +52,11 @@ TEST_CASE("a charge is all or nothing; what is too much is not held", "[budget]"
   CHECK_FALSE(b.charge(1));
   b.discharge(1000);
   CHECK(b.held() == 0);
+  CHECK(b.charge(50));
+  b.restart();  // all that is held will be told anew
+  CHECK(b.held() == 0);
+  CHECK(b.charge(50));
+  CHECK_FALSE(b.charge(1));
 }
 
 TEST_CASE("BU-1, ZN-8: pages count from when they are handed out until they are purged", "[budget]") {

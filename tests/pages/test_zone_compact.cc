@@ -44,6 +44,7 @@ TEST_CASE("PB-4: nothing lands in a pageblock that is set aside; put back, it is
   REQUIRE(z.zone.set_aside({0}));
   CHECK(z.view({0}).type == Migratetype::kIsolate);
   CHECK(z.zone.interrupted());
+  CHECK(z.zone.hides_blocks());
   CHECK(z.alloc(1).first.block() == BlockIndex{1});
   Run run;
   CHECK_FALSE(z.zone.alloc_in({0}, 1, run));
@@ -53,6 +54,7 @@ TEST_CASE("PB-4: nothing lands in a pageblock that is set aside; put back, it is
   CHECK_FALSE(z.zone.set_aside({0}));
   CHECK_FALSE(z.zone.put_back({0}));  // not empty
   CHECK_FALSE(z.zone.interrupted());
+  CHECK_FALSE(z.zone.hides_blocks());
   REQUIRE(z.zone.set_aside({0}));
   z.free(b);
   CHECK(z.zone.put_back({0}));

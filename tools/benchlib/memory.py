@@ -1,44 +1,96 @@
-"""memory.py: what comes back, in MiB of RSS: the memory probe's modes, a fresh process each."""
+"""memory.py: what comes back, in MiB of RSS and of a cgroup's charge: the memory probe's modes, a fresh process each."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from statistics import mean, median
 
+from .allocators import Allocator
 from .programs import compile_c, probe_source
-from .session import Session
+from .session import Run, Session
 
 # Mode and arguments, and which of the probe's phases are lines of the table.
 MODES = (
     (("drop", "700"), ("freed", "idle1s", "trim")),
-    (("churn", "200", "6"), ("RESULT",)),
+    (("churn", "200", "6"), ("troughs",)),
     (("sites", "200"), ("idle1s", "trim")),
     (("survivors", "400", "128"), ("idle1s", "trim")),
     (("threads", "400"), ("freed+1s",)),
     (("pages", "200", "60"), ("round59",)),
 )
-RSS = re.compile(r"^(?:RESULT churn rss at troughs|(\S+) .*? rss) ([\d.]+)")
+SMALL = 32.0  # MiB: as much of a heap may be on small pages
+LINE = re.compile(r"^(\S+) +t=([\d.]+) live [\d.]+ rss ([\d.]+) .* huge ([\d.]+) (charge|memdrop) (-?[\d.]+)")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """MiB, the probe's own arrays not counted."""
+
+    name: str
+    seconds: float
+    resident: float
+    huge: float
+    charge: float | None
+
+    @classmethod
+    def of(cls, match: re.Match[str]) -> Phase:
+        name, seconds, resident, huge, kind, charge = match.groups()
+        return cls(name, float(seconds), float(resident), float(huge), float(charge) if kind == "charge" else None)
 
 
 def memory(session: Session) -> None:
-    """What comes back: RSS in MiB after phases of the memory probe, and seconds for the whole of it."""
+    """What comes back: RSS and a cgroup's charge in MiB after phases of the memory probe, and seconds for the whole of it."""
     session.rounds_or(3)
     session.warm_mib = 1024
     probe = str(compile_c(probe_source(session.root, "memory.c"), session.scratch / "memory", "-O2", "-fno-builtin", "-lpthread"))
     for number, _ in session.interleaved():
-        for at, (arguments, phases) in enumerate(MODES):
+        for at, (arguments, lines) in enumerate(MODES):
             name = " ".join(arguments)
             session.progress(f"round {number + 1} of {session.rounds}, {name}")
             for allocator in session.rotated(number + at):
-                run = session.run(allocator, [probe, *arguments], pinned=arguments[0] != "threads")
+                run = session.run(allocator, [probe, *arguments], pinned=arguments[0] != "threads", watched=True)
                 if not run:
                     continue
-                figures = last_figures(run.output)
-                for phase in phases:
-                    session.results.add(f"{name} {phase}", "MiB", allocator, figures[phase])
+                phases = phases_of(run.output)
+                for line in lines:
+                    add(session, allocator, f"{name} {line}", phases)
+                peak = max(phases, key=lambda phase: phase.resident)
+                if peak.resident > 2 * SMALL:
+                    share = 1 - peak.huge / (peak.resident - SMALL)
+                    session.results.add(f"{name} small pages at peak", "%", allocator, max(0.0, 100 * share))
                 session.results.add(f"{name} time", "s", allocator, run.seconds)
+                session.series.setdefault(name, {})[allocator.name] = series(run, phases)
 
 
-def last_figures(output: str) -> dict[str, float]:
-    """RSS by phase; of a phase that comes again, the last."""
-    found = filter(None, map(RSS.match, output.splitlines()))
-    return {match[1] or "RESULT": float(match[2]) for match in found}
+def phases_of(output: str) -> list[Phase]:
+    return [Phase.of(match) for match in map(LINE.match, output.splitlines()) if match]
+
+
+def add(session: Session, allocator: Allocator, line: str, phases: list[Phase]) -> None:
+    """The last phase of that name; troughs: the mean of the later half of them, as the probe has it."""
+    name = line.rpartition(" ")[2]
+    found = [phase for phase in phases if phase.name == name]
+    if name == "troughs":
+        troughs = [phase for phase in phases if phase.name.startswith("trough")]
+        found = troughs[len(troughs) // 2 :]
+    else:
+        found = found[-1:]
+    session.results.add(line, "MiB", allocator, mean(phase.resident for phase in found))
+    if all(phase.charge is not None for phase in found):
+        session.results.add(f"{line}, charge", "MiB", allocator, max(0.0, mean(phase.charge for phase in found)))
+
+
+def series(run: Run, phases: list[Phase]) -> dict[str, list[float]]:
+    """Over time, less the probe's own arrays: what RSS is above what the probe has printed."""
+    if not run.samples:
+        return {}
+
+    def beside(phase: Phase) -> float:
+        return min(run.samples, key=lambda sample: abs(sample.seconds - phase.seconds)).resident - phase.resident
+
+    own = median(map(beside, phases)) if phases else 0.0
+    return {
+        "seconds": [round(sample.seconds, 2) for sample in run.samples],
+        "resident": [round(max(0.0, sample.resident - own), 1) for sample in run.samples],
+    }

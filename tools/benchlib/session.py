@@ -9,12 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .allocators import OURS, Allocator
 from .results import Results
+from .watch import Sample, inside, memory_cgroup, watching
 
 TIMEOUT = 300  # seconds; a run which takes longer is reported as failed
 HUGEPAGE = 2 << 20
@@ -70,6 +71,7 @@ class Run:
 
     output: str
     seconds: float
+    samples: tuple[Sample, ...] = ()  # of a run that was watched
 
     def figures(self) -> dict[str, float]:
         """Its output, where that is lines of a name and a number."""
@@ -89,6 +91,7 @@ class Session:
     min_time: float
     results: Results
     warm_mib: int = 0  # what a run may touch at most: a suite's own affair
+    series: dict = field(default_factory=dict)  # over time, by mode and allocator, of the suites that watch
 
     def rounds_or(self, default: int) -> int:
         if self.rounds is None:
@@ -116,25 +119,30 @@ class Session:
         if sys.stderr.isatty():
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
-    def run(self, allocator: Allocator, command: list[str], pinned: bool = True) -> Run | None:
-        """None, and a failure in the results, when the process failed."""
-        if pinned:
-            with on_one_core():
+    def run(self, allocator: Allocator, command: list[str], pinned: bool = True, watched: bool = False) -> Run | None:
+        """None, and a failure in the results, when the process failed. Watched: in a memory cgroup of its own, where MEMCG
+        names the file with its charge."""
+        with on_one_core() if pinned else nullcontext():
+            if not watched:
                 return self._run(allocator, command)
-        return self._run(allocator, command)
+            with memory_cgroup() as charge:
+                return self._run(allocator, command, charge, watched)
 
-    def _run(self, allocator: Allocator, command: list[str]) -> Run | None:
+    def _run(self, allocator: Allocator, command: list[str], charge: Path | None = None, watched: bool = False) -> Run | None:
         output, errors = self.scratch / "output", self.scratch / "errors"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         redirections = [(os.POSIX_SPAWN_OPEN, fd, str(path), flags, 0o600) for fd, path in ((1, output), (2, errors))]
         warm_memory(self.warm_mib)
         start = time.perf_counter()
-        child = os.posix_spawn(command[0], command, allocator.environment(), file_actions=redirections)
-        status = wait(child)
+        environment = allocator.environment() | ({"MEMCG": str(charge)} if charge else {})
+        with inside(charge):
+            child = os.posix_spawn(command[0], command, environment, file_actions=redirections)
+        with watching(child, charge) if watched else nullcontext([]) as samples:
+            status = wait(child)
         seconds = time.perf_counter() - start
         if status:
             end = ending(status, seconds)
             last = errors.read_text(errors="replace").strip().rpartition("\n")[2]
             self.results.fail(allocator, f"{' '.join([Path(command[0]).name, *command[1:]])}: {end} {last}".rstrip())
             return None
-        return Run(output.read_text(), seconds)
+        return Run(output.read_text(), seconds, tuple(samples))
