@@ -117,7 +117,7 @@ TEST_CASE("a path's objects of all sizes up to 64 KiB have twins, runs have none
 
 TEST_CASE("what is rare is Unmovable, whatever its size, once paths are told apart", "[heap][lifetime]") {
   in_process([] {
-    for (int i = 0; i < 200'000; ++i) allocate_from(kOften, 100);
+    for (int i = 0; i < 600'000; ++i) allocate_from(kOften, 100);  // a 32nd of which is more than what follows
     for (const std::size_t bytes : {100u, 1000u, 10'000u, 40'000u})
       for (int i = 0; i < 20; ++i)
         BM_CHILD_REQUIRE(place_of(allocate_from(kSeldom, bytes)).type == pages::Migratetype::kUnmovable);

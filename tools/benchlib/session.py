@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .allocators import OURS, Allocator
 from .results import Results
-from .watch import Sample, inside, memory_cgroup, watching
+from .watch import Sample, inside, memory_cgroup, resident_of, watching
 
 TIMEOUT = 300  # seconds; a run which takes longer is reported as failed
 HUGEPAGE = 2 << 20
@@ -137,7 +137,7 @@ class Session:
         environment = allocator.environment() | ({"MEMCG": str(charge)} if charge else {})
         with inside(charge):
             child = os.posix_spawn(command[0], command, environment, file_actions=redirections)
-        with watching(child, charge) if watched else nullcontext([]) as samples:
+        with watching(lambda: resident_of(child)) if watched else nullcontext([]) as samples:
             status = wait(child)
         seconds = time.perf_counter() - start
         if status:

@@ -12,6 +12,7 @@ from .memory import memory
 from .pages import pages
 from .programs import built_program, compile_c, empty_library, probe_source
 from .reader import reader
+from .real import real
 from .session import Session
 
 EMPTY = "empty.so"
@@ -146,4 +147,4 @@ def small_heap(session: Session) -> None:
 
 
 SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap, "pages": pages,
-          "reader": reader, "memory": memory}
+          "reader": reader, "memory": memory, "real": real}

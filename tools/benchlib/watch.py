@@ -1,11 +1,11 @@
-"""watch.py: what a process holds while it runs: RSS, and the charge of a memory cgroup that is its alone."""
+"""watch.py: what a process holds while it runs, and memory cgroups of its own."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ class Sample:
 
     seconds: float
     resident: float
-    charge: float | None
 
 
 def own_cgroup(controller: str) -> str:
@@ -74,26 +73,34 @@ def inside(charge: Path | None) -> Iterator[None]:
         (group.parent / "cgroup.procs").write_text(str(os.getpid()))
 
 
+def resident_of(child: int) -> float:
+    return int(Path(f"/proc/{child}/statm").read_text().split()[1]) * PAGE / 2**20
+
+
+def anonymous_of(charge: Path) -> float:
+    """What all processes of the cgroup have that is no file's. The first word of the line in version 1, and in 2."""
+    lines = (charge.parent / "memory.stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(("rss ", "anon "))) / 2**20
+
+
 @contextmanager
-def watching(child: int, charge: Path | None) -> Iterator[list[Sample]]:
-    """The list grows until the block ends."""
+def watching(look: Callable[[], float]) -> Iterator[list[Sample]]:
+    """Looks now and then; the list grows until the block ends."""
     samples: list[Sample] = []
     ended = threading.Event()
     start = time.perf_counter()
 
-    def look() -> None:
+    def watch() -> None:
         while not ended.wait(STEP):
             try:
-                resident = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * PAGE
-                charged = int(charge.read_text()) if charge else None
+                samples.append(Sample(time.perf_counter() - start, look()))
             except (OSError, IndexError):
                 return
-            samples.append(Sample(time.perf_counter() - start, resident / 2**20, None if charged is None else charged / 2**20))
 
-    looker = threading.Thread(target=look)
-    looker.start()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     try:
         yield samples
     finally:
         ended.set()
-        looker.join()
+        watcher.join()
