@@ -97,6 +97,19 @@ def realloc(session: Session) -> None:
                 too_slow.add(allocator.name)
 
 
+def ping_pong(session: Session) -> None:
+    """500 MB allocated, touched and freed fifty times over, in blocks of 1 MiB or 200 bytes, by one thread or two: seconds a cycle."""
+    session.rounds_or(5)
+    session.warm_mib = 1024
+    binary = str(program(session, "ping_pong"))
+    for _, allocators in session.interleaved():
+        for load in range(4):
+            for allocator in allocators:
+                run = session.run(allocator, [binary, str(load)], pinned=load < 2)
+                for line, value in run.figures().items() if run else ():
+                    session.results.add(line, "ms", allocator, value * 1000)
+
+
 def startup(session: Session) -> None:
     """A trivial program, started 200 times: time over preloading an empty .so, memory over plain glibc."""
     session.rounds_or(200)
@@ -146,5 +159,5 @@ def small_heap(session: Session) -> None:
                 session.results.add(line, "KiB", allocator, value)
 
 
-SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "startup": startup, "small-heap": small_heap, "pages": pages,
-          "reader": reader, "memory": memory, "real": real}
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "startup": startup,
+          "small-heap": small_heap, "pages": pages, "reader": reader, "memory": memory, "real": real}
