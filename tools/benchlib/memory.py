@@ -19,6 +19,7 @@ MODES = (
     (("threads", "400"), ("freed+1s",)),
     (("pages", "200", "60"), ("round59",)),
 )
+PEAKS = ("peak", "full")
 SMALL = 32.0  # MiB: as much of a heap may be on small pages
 LINE = re.compile(r"^(\S+) +t=([\d.]+) live [\d.]+ rss ([\d.]+) .* huge ([\d.]+) (charge|memdrop) (-?[\d.]+)")
 
@@ -55,8 +56,7 @@ def memory(session: Session) -> None:
                 phases = phases_of(run.output)
                 for line in lines:
                     add(session, allocator, f"{name} {line}", phases)
-                peak = max(phases, key=lambda phase: phase.resident)
-                if peak.resident > 2 * SMALL:
+                for peak in (phase for phase in phases if phase.name in PEAKS):
                     share = 1 - peak.huge / (peak.resident - SMALL)
                     session.results.add(f"{name} small pages at peak", "%", allocator, max(0.0, 100 * share))
                 session.results.add(f"{name} time", "s", allocator, run.seconds)
