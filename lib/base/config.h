@@ -23,8 +23,4 @@ inline constexpr unsigned kReportOrders = 11;                                   
 inline constexpr std::size_t kCacheLine = 64;                                     // bytes
 inline constexpr std::size_t kMinAlignment = 16;                                  // of every object, as glibc on LP64
 
-// For small variables that every start looks at: the loader has written the last page of .data anyway, while each page of .bss
-// is a page fault.
-#define BM_STARTUP_DATA [[gnu::section(".data.startup")]]
-
 }  // namespace bm

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/config.h"
 #include "base/number.h"
+#include "base/startup_data.h"
 #include "heap/process_heap.h"
 #include "os/fatal.h"
 #include "os/process.h"

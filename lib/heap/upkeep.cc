@@ -1,7 +1,7 @@
 // upkeep.cc: see upkeep.h.  layer: heap
 #include "heap/upkeep.h"
 
-#include "base/config.h"
+#include "base/startup_data.h"
 #include "heap/background.h"
 #include "heap/heap.h"
 #include "heap/limit.h"

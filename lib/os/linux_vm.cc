@@ -31,12 +31,9 @@
 namespace bm::os {
 namespace {
 
-// Optional in kernels: no matter if it fails, but then it is not asked again.
 void name_range(void* start, std::size_t bytes, const char* name) {
-  static bool refused = false;
-  if (__atomic_load_n(&refused, __ATOMIC_RELAXED)) return;
-  if (is_error(system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, bytes, name)))
-    __atomic_store_n(&refused, true, __ATOMIC_RELAXED);
+  // optional in kernels: no matter if it fails
+  system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, bytes, name);
 }
 
 // 0: refused

@@ -5,7 +5,7 @@
 #include <linux/futex.h>
 #include <time.h>
 
-#include "base/config.h"
+#include "base/startup_data.h"
 #include "os/syscall.h"
 
 namespace bm::os {

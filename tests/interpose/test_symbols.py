@@ -10,6 +10,7 @@ import harness
 
 BM = "bm_"
 TLS_BYTES = 64
+DATA_BYTES = 4096
 # Of the malloc family, but not in glibc 2.36's malloc.o: elsewhere in libc, dropped from it, or C23.
 NOT_IN_MALLOC_O = {"reallocarray", "__libc_reallocarray", "cfree", "free_sized", "free_aligned_sized"}
 # new/new[]: plain, nothrow, aligned, both; delete/delete[]: those and the two sized ones.
@@ -81,6 +82,10 @@ def main():
     headers = harness.output(["readelf", "-lW", args.library])
     tls = [int(line.split()[5], 16) for line in headers.splitlines() if line.split()[:1] == ["TLS"]]
     tap.check(f"the library has at most {TLS_BYTES} bytes of TLS", sum(tls) <= TLS_BYTES, tls)
+    # lib/base/startup_data.h; in large objects that have become initialised, a start would pay file pages, too.
+    sections = harness.output(["readelf", "-SW", args.library])
+    data = [int(size, 16) for size in re.findall(r" \.data +PROGBITS +\w+ +\w+ +(\w+)", sections)]
+    tap.check(f"the library has at most a page of {DATA_BYTES} bytes of .data", len(data) == 1 and data[0] <= DATA_BYTES, data)
     tap.finish()
 
 

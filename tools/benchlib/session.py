@@ -133,9 +133,9 @@ class Session:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         redirections = [(os.POSIX_SPAWN_OPEN, fd, str(path), flags, 0o600) for fd, path in ((1, output), (2, errors))]
         warm_memory(self.warm_mib)
-        start = time.perf_counter()
         environment = allocator.environment() | ({"MEMCG": str(charge)} if charge else {})
         with inside(charge):
+            start = time.perf_counter()
             child = os.posix_spawn(command[0], command, environment, file_actions=redirections)
         with watching(lambda: resident_of(child)) if watched else nullcontext([]) as samples:
             status = wait(child)
