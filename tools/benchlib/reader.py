@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from .allocators import OURS, Allocator
@@ -16,7 +18,8 @@ from .session import Session
 
 HERTZ = 10
 REPORTS = ("buddyinfo", "pagetypeinfo")
-REQUESTS = "400000"
+TURNS = 10  # of each in a round: a turn is half a second of each command, so that what else the machine does meets both
+REQUESTS = 40_000  # of each command in a turn
 WITHOUT = Allocator("unread", None, "the same server, read by nobody")
 MOST = 1 / 0.99  # ns per request over those without a reader
 
@@ -34,13 +37,15 @@ def reader(session: Session) -> None:
     for _, allocators in session.interleaved():
         with server(session, ours) as (process, socket):
             benchmark(socket)  # fills the keys
+            with Readers(session, command, process.pid) as readers:
+                spent = {who.name: Counter() for who in allocators}
+                for _, who in itertools.product(range(TURNS), allocators):
+                    with readers.reading() if who is ours else nullcontext():
+                        spent[who.name].update(benchmark(socket))
             for who in allocators:
-                with reading(session, command, process.pid) if who is ours else nobody() as reports:
-                    rates = benchmark(socket)
-                for name, rate in rates.items():
-                    session.results.add(name, "ns", who, 1e9 / rate)
-                if who is ours:
-                    check(session, ours, reports)
+                for name, seconds in spent[who.name].items():
+                    session.results.add(name, "ns", who, seconds * 1e9 / (TURNS * REQUESTS))
+            check(session, ours, readers.late())
             check(session, ours, agreement(command, process))
     for name, line in session.results.lines.items():
         ratio = session.results.ratio(line)
@@ -67,38 +72,52 @@ def server(session: Session, ours: Allocator) -> Iterator[tuple[subprocess.Popen
 
 
 def benchmark(socket: str) -> dict[str, float]:
-    """Requests per second by command."""
-    words = ["redis-benchmark", "-s", socket, "-t", "set,get", "-n", REQUESTS, "-r", "100000", "-d", "200", "--csv"]
+    """Seconds that the requests of each command took."""
+    words = ["redis-benchmark", "-s", socket, "-t", "set,get", "-n", str(REQUESTS), "-r", "100000", "-d", "200", "--csv"]
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    return {name: float(rate) for name, rate in re.findall(r'^"(SET|GET)","([\d.]+)"', text, re.M)}
+    return {name: REQUESTS / float(rate) for name, rate in re.findall(r'^"(SET|GET)","([\d.]+)"', text, re.M)}
 
 
-@contextmanager
-def nobody() -> Iterator[list[str]]:
-    yield []
+class Readers:
+    """A command for each report, stopped unless it is reading."""
 
+    def __init__(self, session: Session, command: Path, pid: int) -> None:
+        self.outputs = {report: session.scratch / report for report in REPORTS}
+        self.words = {report: [str(command), f"--interval={1 / HERTZ}", report, str(pid)] for report in REPORTS}
+        self.seconds = 0.0
 
-@contextmanager
-def reading(session: Session, command: Path, pid: int) -> Iterator[list[str]]:
-    """Afterwards: which reports were not printed as often as they should have been."""
-    wrong: list[str] = []
-    outputs = {report: session.scratch / report for report in REPORTS}
-    words = [str(command), f"--interval={1 / HERTZ}"]
-    with ExitStack() as files:
-        readers = [subprocess.Popen([*words, report, str(pid)], stdout=files.enter_context(path.open("w")))
-                   for report, path in outputs.items()]
-    start = time.monotonic()
-    try:
-        yield wrong
-    finally:
-        seconds = time.monotonic() - start
-        for process in readers:
-            process.terminate()
+    def __enter__(self) -> Readers:
+        self.files = [path.open("w") for path in self.outputs.values()]
+        self.processes = [subprocess.Popen(words, stdout=file) for words, file in zip(self.words.values(), self.files)]
+        time.sleep(2 / HERTZ)  # they have found the heap
+        self.send(signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.send(signal.SIGKILL)
+        for process, file in zip(self.processes, self.files):
             process.wait()
-    for report, path in outputs.items():
-        count = path.read_text().count("Node 0, zone   Normal ")
-        if count < 0.9 * HERTZ * seconds:
-            wrong.append(f"{report}: {count} reports in {seconds:.1f} s")
+            file.close()
+
+    def send(self, which: signal.Signals) -> None:
+        for process in self.processes:
+            process.send_signal(which)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        start = time.monotonic()
+        self.send(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.send(signal.SIGSTOP)
+            self.seconds += time.monotonic() - start
+
+    def late(self) -> list[str]:
+        """Which reports were not printed as often as they should have been."""
+        counts = {report: path.read_text().count("Node 0, zone   Normal ") for report, path in self.outputs.items()}
+        return [f"{report}: {count} reports in {self.seconds:.1f} s"
+                for report, count in counts.items() if count < 0.9 * HERTZ * self.seconds]
 
 
 def agreement(command: Path, process: subprocess.Popen) -> list[str]:

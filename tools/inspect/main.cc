@@ -1,4 +1,5 @@
 // main.cc: the command: buddymalloc REPORT PID|FILE.  tool: inspect
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -144,7 +145,9 @@ int run_repeatedly(const Report& report, const std::string& target, double inter
       throw;
     }
     if (std::fflush(stdout) != 0) return 1;
-    next += std::chrono::duration_cast<std::chrono::steady_clock::duration>(pause);
+    // After a stop of its own it goes on from there: what was missed is not printed in a burst.
+    next = std::max(next + std::chrono::duration_cast<std::chrono::steady_clock::duration>(pause),
+                    std::chrono::steady_clock::now());
     std::this_thread::sleep_until(next);
   }
 }
