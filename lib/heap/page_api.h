@@ -71,7 +71,8 @@ inline bool may_list(const pages::Pageblock& d) { return pages::is_pcp_type(d.mi
   const Pfn p{static_cast<std::uint32_t>(index)};
   const pages::Pageblock& d = process.map.block(p.block());
   const pages::Migratetype type = d.migratetype;
-  if (d.zone != h->api_zone || !may_list(d) || h->api_pages.full(order, type)) [[unlikely]]
+  const std::size_t free_pages = d.free_pages_guess();
+  if (d.zone != h->api_zone || !may_list(d) || !h->api_pages.takes(order, type, free_pages)) [[unlikely]]
     return false;
   // The entry, then the list: a fork's child must not find a page of a list in use.
   process.map.set_entry(p, 0);

@@ -38,6 +38,7 @@ struct Pageblock {
     for (std::size_t i = 0; i < PageBitmap::kWords; ++i) both.word[i] = free.word[i] & dirty.word[i];
     return both;
   }
+  std::size_t free_pages_guess() const { return __atomic_load_n(&free_pages, __ATOMIC_RELAXED); }  // without the lock
   bool whole_free() const { return free_pages == kPagesPerBlock; }
   bool hidden() const { return isolated || migratetype == Migratetype::kIsolate; }
   Migratetype reported_type() const { return hidden() ? Migratetype::kIsolate : migratetype; }

@@ -7,6 +7,14 @@
 #include "os/fatal.h"
 
 namespace bm::pages {
+namespace {
+
+// free_pages_guess() looks at it without the lock.
+void set_free_pages(Pageblock& d, std::size_t n) {
+  __atomic_store_n(&d.free_pages, static_cast<std::uint16_t>(n), __ATOMIC_RELAXED);
+}
+
+}  // namespace
 
 void Zone::init(const os::Vm& vm, MemMap& map, AddressSpace& space, FreeArea& area) {
   vm_ = &vm;
@@ -83,7 +91,7 @@ void Zone::take_pages(BlockIndex b, std::size_t first, std::size_t pages, bool& 
 
 void Zone::note_taken(Pageblock& d, std::size_t pages, std::size_t dirty) {
   if (d.purged && dirty != pages) note_refault(pages - dirty);
-  d.free_pages = static_cast<std::uint16_t>(d.free_pages - pages);
+  set_free_pages(d, d.free_pages - pages);
   free_pages_ -= pages;
   backed_free_ -= dirty;
   used_ += pages;
@@ -131,7 +139,7 @@ void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
   Pageblock& d = map_->block(b);
   if (d.free.any(first, pages)) os::fatal("pages freed twice", map_->address(first_pfn(b) + first));
   d.free.set(first, pages);
-  d.free_pages = static_cast<std::uint16_t>(d.free_pages + pages);
+  set_free_pages(d, d.free_pages + pages);
   free_pages_ += pages;
   backed_free_ += d.dirty.count(first, pages);
   // Only a block around the freed pages can be larger than the largest was.

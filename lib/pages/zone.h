@@ -190,6 +190,7 @@ class Zone {
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
   std::size_t reserved_highatomic() const { return reserve_backed_; }  // pages; lock_ held, or in such a copy
   bool on_small_pages(BlockIndex b) const { return space_->on_small_pages(b); }
+  std::size_t free_pages_guess(BlockIndex b) const { return map_->block(b).free_pages_guess(); }
   unsigned number() const { return number_; }  // among the zones of the map: Section::zone, Pageblock::zone
   // Pages that could be handed out, free or not opened yet; no limit while address space may be added. Without the lock: a
   // guess.

@@ -42,16 +42,15 @@ void PageLists<Marks>::free(pages::Zone& zone, unsigned order, pages::Migratetyp
     zone.free(first, std::size_t{1} << order);
     return;
   }
-  if (full(order, type)) spill(zone, order, type);
-  if (lists_[order][pages::index(type)].shut) return zone.free(first, std::size_t{1} << order);
-  push(order, type, first);
+  List& list = lists_[order][pages::index(type)];
+  if (!list.shut && list.count == kHigh[order]) spill(zone, order, list);
+  if (list.shut) return free_shut(zone, order, list, first);
+  put(list, first);
 }
 
 // The oldest go, the hot ones stay; unless there is no end to it.
 template <class Marks>
-void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, pages::Migratetype type) {
-  List& list = lists_[order][pages::index(type)];
-  if (list.shut) return;
+void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, List& list) {
   if (++list.spills == kSpillsToShut) {
     give_back(zone, order, list);
     list.shut = true;
@@ -67,6 +66,14 @@ void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, pages::Migratety
   std::atomic_signal_fence(std::memory_order_release);
   list.count = static_cast<std::uint32_t>(kHigh[order] - batch);
   zone.free_batch(std::size_t{1} << order, out, batch);
+}
+
+template <class Marks>
+void PageLists<Marks>::free_shut(pages::Zone& zone, unsigned order, List& list, Pfn first) {
+  const bool waits = kGathered[order] != 0 && zone.free_pages_guess(first.block()) < kNearlyFree;
+  if (!waits || list.count == kGathered[order]) give_back(zone, order, list);
+  if (!waits) return zone.free(first, std::size_t{1} << order);
+  put(list, first);
 }
 
 template <class Marks>

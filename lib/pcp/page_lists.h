@@ -5,8 +5,9 @@
 // too; and the page API's, larger, which only the thread itself ever touches, as it does its bins.
 // The count is written last: a thread that vanished in a fork lost pages at worst, it left none on a list twice.
 // A list that only spills, batch after batch, belongs to a program that gives up memory: it is emptied and shut until the next
-// refill, as each page it kept would keep a pageblock from becoming whole.
-// [PL-1] count <= kHigh[order] for every list; a list that is shut is empty
+// refill, as each page it kept would keep a pageblock from becoming whole. The page API's then gathers a few pages for one hold of
+// the lock, of pageblocks that others use enough of.
+// [PL-1] count <= kHigh[order] for every list; on one that is shut, count <= kGathered[order]
 #pragma once
 
 #include <array>
@@ -25,11 +26,13 @@ inline constexpr unsigned kListOrders = 5;  // 0..4: up to 64 KiB; larger blocks
 struct ForSlabs {
   static constexpr std::array<std::uint8_t, kListOrders> kHigh = {16, 16, 12, 8, 4};  // blocks: at most 256 KiB a list
   static constexpr std::array<std::uint8_t, kListOrders> kBatch = {8, 8, 6, 4, 2};    // blocks per refill or drain
+  static constexpr std::array<std::uint8_t, kListOrders> kGathered = {};              // blocks on a list that is shut
 };
 // Users of pages take them in numbers: batches of 32 instead of 8 bring a single page from 16.5 to 9.0 ns in bulk.
 struct ForPageApi {
   static constexpr std::array<std::uint8_t, kListOrders> kHigh = {64, 32, 16, 8, 4};
   static constexpr std::array<std::uint8_t, kListOrders> kBatch = {32, 16, 8, 4, 2};
+  static constexpr std::array<std::uint8_t, kListOrders> kGathered = {32, 16, 8, 4, 1};
 };
 
 template <class Marks>
@@ -38,6 +41,7 @@ class PageLists {
   static constexpr unsigned kOrders = kListOrders;
   static constexpr auto kHigh = Marks::kHigh;
   static constexpr auto kBatch = Marks::kBatch;
+  static constexpr auto kGathered = Marks::kGathered;
   static constexpr std::size_t kMaxHigh = kHigh[0];
 
   // A block of 2^order pages of any order up to a pageblock's. False: out of memory.
@@ -53,17 +57,16 @@ class PageLists {
     list.count = n - 1;
     return true;
   }
-  bool full(unsigned order, pages::Migratetype type) const {
+  // Whether push() may have pages of a pageblock of which so many pages are free.
+  bool takes(unsigned order, pages::Migratetype type, std::size_t free_pages) const {
     const List& list = lists_[order][pages::index(type)];
-    return list.shut || list.count == kHigh[order];
+    if (list.shut) [[unlikely]]
+      return list.count < kGathered[order] && free_pages < kNearlyFree;
+    return list.count < kHigh[order];
   }
-  // Not full().
+  // For what takes() takes.
   [[gnu::always_inline]] void push(unsigned order, pages::Migratetype type, Pfn first) {
-    List& list = lists_[order][pages::index(type)];
-    const std::uint32_t n = list.count;
-    list.block[n] = first;
-    std::atomic_signal_fence(std::memory_order_release);
-    list.count = n + 1;
+    put(lists_[order][pages::index(type)], first);
   }
   // Everything back to the zone. What is shut stays so.
   void drain(pages::Zone& zone);
@@ -76,6 +79,9 @@ class PageLists {
   }
 
  private:
+  // A pageblock of which more is free may be whole soon: none of its pages waits on a list that is shut.
+  static constexpr std::size_t kNearlyFree = kPagesPerBlock - kPagesPerBlock / 16;
+
   // Statistics look at it without the heap's lock.
   struct Count {
     std::uint32_t value;
@@ -91,8 +97,15 @@ class PageLists {
     std::uint8_t spills;  // since the last refill
     bool shut;
   };
+  [[gnu::always_inline]] static void put(List& list, Pfn first) {
+    const std::uint32_t n = list.count;
+    list.block[n] = first;
+    std::atomic_signal_fence(std::memory_order_release);
+    list.count = n + 1;
+  }
   void refill(pages::Zone& zone, unsigned order, pages::Migratetype type);
-  void spill(pages::Zone& zone, unsigned order, pages::Migratetype type);
+  void spill(pages::Zone& zone, unsigned order, List& list);
+  void free_shut(pages::Zone& zone, unsigned order, List& list, Pfn first);
   static void give_back(pages::Zone& zone, unsigned order, List& list);
   List lists_[kOrders][pages::kPcpTypes];
 };

@@ -1,6 +1,7 @@
 // test_page_lists.cc: refill, drain, high marks, and what is held.  layer: tests
 #include "pcp/page_lists.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
 
@@ -104,11 +105,39 @@ TEMPLATE_TEST_CASE("PL-1: a list that only spills is emptied and shut, until the
     for (const Pfn p : blocks) z.lists.free(z.zone, o, kMovable, p);
     CHECK(z.lists.held_pages() == 0);
     CHECK(z.out_of_zone() == 0);
-    CHECK(z.lists.full(o, kMovable));  // for those who push by themselves
+    CHECK(!z.lists.takes(o, kMovable, kPagesPerBlock));  // for those who push by themselves
     const Pfn p = z.take(o);
     CHECK(z.lists.held_pages() == std::size_t{TestType::kBatch[o] - 1U} << o);
     z.lists.free(z.zone, o, kMovable, p);
     CHECK(z.take(o) == p);
+  }
+}
+
+TEST_CASE("PL-1: on the page API's shut list a few pages wait for one hold of the lock, while others use the pageblock",
+          "[page_lists]") {
+  FakeVm vm;
+  for (unsigned o = 0; o < ApiPageLists::kOrders; ++o) {
+    FixtureOf<ApiPageLists> z;
+    const std::size_t total = kPagesPerBlock >> o, most = ApiPageLists::kGathered[o];
+    std::vector<Pfn> blocks;
+    while (blocks.size() < total) blocks.push_back(z.take(o));
+    REQUIRE(z.lists.held_pages() == 0);  // a batch divides the pageblock
+    std::size_t held = 0, largest = 0, times_emptied = 0;
+    for (const Pfn p : blocks) {
+      z.lists.free(z.zone, o, kMovable, p);
+      const std::size_t now = z.lists.held_pages() >> o;
+      CHECK(now <= ApiPageLists::kHigh[o]);
+      if (z.lists.takes(o, kMovable, kPagesPerBlock)) continue;  // not shut yet
+      if (now == ApiPageLists::kHigh[o]) continue;               // full, neither
+      CHECK(now <= most);
+      largest = std::max(largest, now);
+      times_emptied += now < held ? 1 : 0;
+      held = now;
+    }
+    CHECK(largest == most);
+    CHECK(times_emptied > 0);
+    CHECK(held == 0);  // the last pages of a pageblock do not wait
+    CHECK(z.block(0).whole_free());
   }
 }
 
@@ -217,10 +246,10 @@ TEST_CASE("pop and push are the part of it that needs no zone", "[page_lists]") 
   REQUIRE(z.lists.pop(1, kMovable, p));
   CHECK(p == first + 2);
   z.lists.push(1, kMovable, p);
-  while (!z.lists.full(1, kMovable)) z.lists.push(1, kMovable, z.take(1, kUnmovable));
+  while (z.lists.takes(1, kMovable, 0)) z.lists.push(1, kMovable, z.take(1, kUnmovable));
   CHECK(z.out_of_zone() > out);
   CHECK(z.lists.pop(1, kMovable, p));
-  CHECK_FALSE(z.lists.full(1, kMovable));
+  CHECK(z.lists.takes(1, kMovable, 0));
 }
 
 }  // namespace
