@@ -19,7 +19,7 @@ void* alloc_run(std::size_t bytes, std::size_t alignment, RunUse use, bool* zero
   const std::size_t pages = bytes == 0 ? 1 : pages_for(bytes);
   const unsigned align_order = alignment <= kPageSize ? 0 : ceil_order(alignment >> kPageShift);
   pages::Run run;
-  const auto placement = use == RunUse::kGrowing ? pages::Placement::kGrowing : pages::Placement::kPacked;
+  const auto placement = use == RunUse::kGrowing ? pages::Placement::kGrowing : pages::Placement::kSnug;
   const pages::Where where = process.local(current_heap());
   if (!process.nodes.alloc(where, pages, pages::Migratetype::kMovable, run, align_order, placement))
     return process.direct.alloc(bytes, alignment);

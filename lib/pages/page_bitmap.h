@@ -57,6 +57,17 @@ struct alignas(kCacheLine) PageBitmap {
     }
   }
 
+  // First of the set bits that end just below page `end`; `end` when there is none. 0 <= end <= kPagesPerBlock.
+  std::size_t run_before(std::size_t end) const {
+    for (std::size_t at = end; at != 0;) {
+      const std::size_t below = (at - 1) % 64;
+      const std::uint64_t clear = ~word[(at - 1) / 64] & bit_span(0, below + 1);
+      if (clear != 0) return (at - 1) / 64 * 64 + highest_bit(clear) + 1;
+      at -= below + 1;
+    }
+    return 0;
+  }
+
   // Order of the largest free block, -1 when no page is free.
   int largest_order() const;
 

@@ -70,7 +70,9 @@ struct Mixing {
 };
 
 enum class Placement : unsigned char {
-  kPacked,   // smallest sufficient free block, then lowest address
+  kPacked,  // smallest sufficient free block, then lowest address
+  kSnug,  // from there down to where the free pages it is part of begin, be that in the pageblock below, of the same type
+          // and partly used: leaves no gap before it, is aligned to a page; with an alignment asked for, as kPacked
   kGrowing,  // where the pages behind it are free too: for a run that has been seen to grow
 };
 
@@ -84,7 +86,7 @@ class Zone {
   bool alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order = 0,
              Placement placement = Placement::kPacked, Request request = Request::kNormal);
   // Up to `count` runs of `pages` <= kPagesPerBlock pages under one hold of the lock, from one pageblock as far as it
-  // lasts; returns how many were written to `out`.
+  // lasts; returns how many were written to `out`. Snug, where their length is no power of two.
   std::size_t alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out);
 
   // Takes back any part of what alloc gave. A page that is free already is a caller's bug: fatal.
@@ -282,6 +284,8 @@ class Zone {
   std::size_t take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out);
   std::size_t take_in_word(BlockIndex b, std::size_t word, std::uint64_t blocks, unsigned order, unsigned found,
                            std::size_t count, Run* out);
+  Pfn free_from(Pfn at, Migratetype type) const;
+  void take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
   void free_range(Pfn first, std::size_t pages);

@@ -85,7 +85,8 @@ std::size_t Zone::take_in_word(BlockIndex b, std::size_t word, std::uint64_t blo
 }
 
 // Takes up to `count` runs of `pages` pages from the best free blocks of 2^order in b, from the lowest up and side by side in
-// each, as far as these last. One by one it would be the same runs: what is left of a best block is best for the next.
+// each, as far as these last. One by one it would be the same runs: what is left of a best block is best for the next. Several only
+// when `pages` is a power of two.
 std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out) {
   const Pageblock& d = map_->block(b);
   PageBitmap best;
@@ -101,8 +102,7 @@ std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std
     for (std::uint64_t bits = best.word[i]; bits != 0; bits &= bits - 1)
       for (std::size_t taken = 0, here = 0; taken < room && n < count; taken += here, n += here) {
         const std::size_t at = i * 64 + lowest_bit(bits) + (taken << order);
-        // Runs that leave a tail free are taken one at a time: this transition is of adjacent pages.
-        here = exact ? std::min(count - n, room) : 1;
+        here = std::min(count - n, room);
         for (std::size_t k = 0; k < here; ++k)
           out[n + k] = {first_pfn(b) + (at + k * pages), pages, !d.dirty.any(at + k * pages, pages)};
         bool zeroed = true;
@@ -115,9 +115,28 @@ std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std
   return n;
 }
 
+// The first of the free pages that `at`, a free one, ends; at most those of one more pageblock, partly used and of this type.
+Pfn Zone::free_from(Pfn at, Migratetype type) const {
+  const BlockIndex b = at.block();
+  const std::size_t offset = map_->block(b).free.run_before(at.offset());
+  const Pfn first = first_pfn(b) + offset;
+  if (offset != 0 || !is_pcp_type(type) || map_->section_of(b)->first == b) return first;
+  const BlockIndex below{b.value - 1};
+  const Pageblock& d = map_->block(below);
+  if (d.hidden() || d.migratetype != type || d.whole_free()) return first;
+  return first_pfn(below) + d.free.run_before(kPagesPerBlock);
+}
+
+// From where the free pages begin that the best free block of 2^order pages in b is part of.
+void Zone::take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out) {
+  const Pageblock& d = map_->block(b);
+  take_range(free_from(first_pfn(b) + d.free.best_fit(order), d.migratetype), pages, out);
+}
+
 bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
                  Request request) {
   const unsigned order = std::max(ceil_order(pages), align_order);
+  if (placement == Placement::kSnug && align_order != 0) placement = Placement::kPacked;
   const Hold hold(*this);
   if (limited() && pages > budget->most()) return false;  // no address space is opened for it
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
@@ -132,12 +151,16 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
   if (!admit(pages)) return alloc_at_limit(pages, order, type, request, out);
   BlockIndex b;
   if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
-  take_from(b, order, pages, 1, &out);
+  if (placement == Placement::kSnug)
+    take_snug(b, order, pages, out);
+  else
+    take_from(b, order, pages, 1, &out);
   return true;
 }
 
 std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out) {
   const unsigned order = ceil_order(pages);
+  const bool snug = pages != std::size_t{1} << order;
   const Hold hold(*this);
   std::size_t n = 0;
   if (!admit(pages * count)) {
@@ -150,7 +173,11 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
       if (n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0])) n = 1;
       break;
     }
-    do n += take_from(b, order, pages, count - n, out + n);
+    do
+      if (snug)
+        take_snug(b, order, pages, out[n++]);
+      else
+        n += take_from(b, order, pages, count - n, out + n);
     while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
   }
   return n;

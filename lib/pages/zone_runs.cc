@@ -44,18 +44,11 @@ bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_b
   BlockIndex first;
   if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
     return false;
-  if (!admit(clean_pages(first_pfn(first), pages))) return false;
-  out.first = first_pfn(first);
-  out.pages = pages;
-  out.zeroed = true;
-  intent_.declare(out.first, pages);
-  for (std::size_t done = 0, k = 0; done < pages; ++k) {
-    const std::size_t here = std::min(pages - done, kPagesPerBlock);
-    retype(first + k, type);
-    take_in_block(first + k, 0, here, out.zeroed);
-    done += here;
-  }
-  intent_.done();
+  const Pfn start = placement == Placement::kSnug ? free_from(first_pfn(first), type) : first_pfn(first);
+  if (!admit(clean_pages(start, pages))) return false;
+  for (BlockIndex b = start.block(); first_pfn(b) < start + pages; b = b + 1)
+    if (map_->block(b).whole_free()) retype(b, type);
+  take_range(start, pages, out);
   return true;
 }
 

@@ -178,11 +178,14 @@ class Session {
   void alloc(Live& run, std::size_t pages, std::uint8_t flags, unsigned align_order = 0) {
     free_part(run, 0, 255);
     const auto request = static_cast<Request>(flags / 4 % 4 % 3);
-    const Placement placement = flags >= 200 ? Placement::kGrowing : Placement::kPacked;
+    const Placement placement = flags >= 200   ? Placement::kGrowing
+                                : flags >= 100 ? Placement::kSnug
+                                               : Placement::kPacked;
     Run got;
     if (!zone_.alloc(pages, static_cast<Migratetype>(flags % kPcpTypes), got, align_order, placement, request)) return;
     BM_FUZZ_REQUIRE(got.pages == pages);
-    const unsigned order = std::max(std::min(ceil_order(pages), kPageblockOrder), align_order);
+    const unsigned natural = placement == Placement::kSnug ? 0 : std::min(ceil_order(pages), kPageblockOrder);
+    const unsigned order = std::max(natural, align_order);
     BM_FUZZ_REQUIRE(reinterpret_cast<std::uintptr_t>(map_.address(got.first)) % (kPageSize << order) == 0);
     own(run, got, Taking::kAllocated, request == Request::kRelocatable);
   }

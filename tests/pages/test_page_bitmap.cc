@@ -138,5 +138,23 @@ TEST_CASE("for_runs: every set bit once, in runs that cannot be longer", "[page_
   }
 }
 
+TEST_CASE("run_before: where the set bits below a page begin", "[page_bitmap]") {
+  Random random(3);
+  for (int round = 0; round < 300; ++round) {
+    Naive naive;
+    const std::size_t clear_in = random.between(1, 200);
+    for (std::size_t i = 0; i < kPagesPerBlock; ++i) naive[i] = !random.one_in(clear_in);
+    const PageBitmap map = from(naive);
+    for (std::size_t end = 0; end <= kPagesPerBlock; ++end) {
+      std::size_t first = end;
+      while (first != 0 && naive[first - 1]) --first;
+      REQUIRE(map.run_before(end) == first);
+    }
+  }
+  PageBitmap all;
+  all.set(0, kPagesPerBlock);
+  CHECK(all.run_before(kPagesPerBlock) == 0);
+}
+
 }  // namespace
 }  // namespace bm::pages

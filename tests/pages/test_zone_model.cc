@@ -97,11 +97,11 @@ class Model {
     const std::size_t pages = size();
     const Migratetype t = type();
     const unsigned align = random_.one_in(8) ? static_cast<unsigned>(random_.below(kPageblockOrder + 3)) : 0;
-    const bool growing = random_.one_in(20);
+    const Placement placement = any_placement(random_);
     Run run;
-    const bool got = zone_.alloc(pages, t, run, align, growing ? Placement::kGrowing : Placement::kPacked);
-    const auto expected = naive_.alloc(pages, t, align, growing);
-    CAPTURE(pages, index(t), align, growing);
+    const bool got = zone_.alloc(pages, t, run, align, placement);
+    const auto expected = naive_.alloc(pages, t, align, placement);
+    CAPTURE(pages, index(t), align, static_cast<int>(placement));
     REQUIRE(got == expected.has_value());
     refused += !got;
     if (!got) return;

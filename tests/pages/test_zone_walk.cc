@@ -130,11 +130,11 @@ class Walk {
     const std::size_t pages = size();
     const Migratetype t = type();
     const unsigned align = random_.one_in(8) ? static_cast<unsigned>(random_.below(kPageblockOrder + 3)) : 0;
-    const bool growing = random_.one_in(20);
+    const Placement placement = any_placement(random_);
     const auto request = static_cast<Request>(random_.one_in(3) ? random_.below(3) : 0);
     Run run;
-    const bool got = zone_.alloc(pages, t, run, align, growing ? Placement::kGrowing : Placement::kPacked, request);
-    const auto expected = naive_.alloc(pages, t, align, growing, request);
+    const bool got = zone_.alloc(pages, t, run, align, placement, request);
+    const auto expected = naive_.alloc(pages, t, align, placement, request);
     demand("granted", got, expected.has_value());
     steps.refused += !got;
     if (!got) return;

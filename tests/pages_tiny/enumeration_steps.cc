@@ -76,25 +76,31 @@ void Enumeration::refuse(bool opens, bool populates, bool purges) {
 
 void Enumeration::try_allocations() {
   const std::size_t all = slots_.size() * kBlock + 1;
-  const auto alloc = [this](std::size_t n, std::size_t type, unsigned align, bool growing, Request request) {
-    attempt("alloc", {n, type, align, growing, static_cast<std::size_t>(request)}, [&] {
+  const auto alloc = [this](std::size_t n, std::size_t type, unsigned align, Placement placement, Request request) {
+    attempt("alloc", {n, type, align, static_cast<std::size_t>(placement), static_cast<std::size_t>(request)}, [&] {
       Run run;
-      const bool got = zone_.alloc(n, static_cast<Type>(type), run, align,
-                                   growing ? Placement::kGrowing : Placement::kPacked, request);
+      const bool got = zone_.alloc(n, static_cast<Type>(type), run, align, placement, request);
       endings_.refused += !got;
-      return same_run(got, run, n, naive_.alloc(n, static_cast<Type>(type), align, growing, request));
+      return same_run(got, run, n, naive_.alloc(n, static_cast<Type>(type), align, placement, request));
     });
   };
   for (std::size_t type = 0; type < pages::kPcpTypes; ++type) {
-    for (std::size_t n = 1; n <= all; ++n) alloc(n, type, 0, false, Request::kNormal);
+    for (std::size_t n = 1; n <= all; ++n)
+      for (const Placement placement : {Placement::kPacked, Placement::kSnug})
+        alloc(n, type, 0, placement, Request::kNormal);
     for (const std::size_t n : {1U, 3U, 5U})
-      for (unsigned align = 1; align <= kPageblockOrder + 1; ++align) alloc(n, type, align, false, Request::kNormal);
-    for (const std::size_t n : {1U, 4U, 6U}) alloc(n, type, 0, true, Request::kNormal);
+      for (unsigned align = 1; align <= kPageblockOrder + 1; ++align)
+        alloc(n, type, align, Placement::kPacked, Request::kNormal);
+    alloc(3, type, 1, Placement::kSnug, Request::kNormal);
+    for (const std::size_t n : {1U, 4U, 6U}) alloc(n, type, 0, Placement::kGrowing, Request::kNormal);
     for (std::size_t n = 1; n <= kBlock; ++n) {
-      if (config_.set_apart) alloc(n, type, 0, false, Request::kRelocatable);
-      if (config_.reserve) alloc(n, type, 0, false, Request::kCritical);
+      if (config_.set_apart)
+        for (const Placement placement : {Placement::kPacked, Placement::kSnug})
+          alloc(n, type, 0, placement, Request::kRelocatable);
+      if (config_.reserve) alloc(n, type, 0, Placement::kPacked, Request::kCritical);
     }
-    if (config_.reserve) alloc(1, type, 2, false, Request::kCritical), alloc(5, type, 0, false, Request::kCritical);
+    if (config_.reserve) alloc(1, type, 2, Placement::kPacked, Request::kCritical);
+    if (config_.reserve) alloc(5, type, 0, Placement::kPacked, Request::kCritical);
     for (std::size_t n = 1; n <= kBlock; ++n)
       for (const std::size_t count : {2U, 5U})
         attempt("alloc_batch", {n, type, count}, [&] {

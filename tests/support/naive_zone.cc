@@ -150,8 +150,9 @@ std::optional<std::size_t> NaiveZone::best_fit(std::size_t block, unsigned order
   return std::nullopt;
 }
 
-NaiveZone::Run NaiveZone::place(std::size_t block, unsigned order, std::size_t n) {
-  return mark(*best_fit(block, order, [](Page p) { return p != Page::kUsed; }), n, Page::kUsed);
+NaiveZone::Run NaiveZone::place(std::size_t block, unsigned order, std::size_t n, bool snug) {
+  const std::size_t at = *best_fit(block, order, [](Page p) { return p != Page::kUsed; });
+  return mark(snug ? moved_down(at, blocks[block].type) : at, n, Page::kUsed);
 }
 
 std::optional<NaiveZone::Run> NaiveZone::from_reserve(std::size_t n, unsigned order, Request request) {
@@ -203,18 +204,22 @@ std::size_t NaiveZone::aligned(std::size_t block, std::size_t blocks_alignment) 
   return block;
 }
 
-std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigned align_order, bool growing,
-                                               Request request) {
+std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigned align_order,
+                                               pages::Placement placement, Request request) {
   const unsigned order = std::max(ceil_order(n), align_order);
+  const bool growing = placement == pages::Placement::kGrowing;
+  const bool snug = placement == pages::Placement::kSnug && align_order == 0;
   if (order > kPageblockOrder || growing) {
     const std::size_t count = (n + kPages - 1) / kPages;
     const std::size_t align = align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
     auto first = find_run((growing ? 2 * count : count) + align - 1);
     if (!first && growing) first = find_run(count + align - 1);
     if (first) {
-      const std::size_t b = aligned(*first, align);
-      for (std::size_t k = b; k < b + count; ++k) blocks[k].type = type;
-      return mark(b * kPages, n, Page::kUsed);
+      std::size_t page = aligned(*first, align) * kPages;
+      if (snug) page = moved_down(page, type);
+      for (std::size_t k = page / kPages; k * kPages < page + n; ++k)
+        if (whole(k)) blocks[k].type = type;
+      return mark(page, n, Page::kUsed);
     }
     if (order > kPageblockOrder) return std::nullopt;
   }
@@ -222,7 +227,18 @@ std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigne
     if (const auto run = from_backed(n, order, type)) return run;
   const auto b = find_block(order, type, request);
   if (!b) return from_reserve(n, order, request);
-  return place(*b, order, n);
+  return place(*b, order, n, snug);
+}
+
+// As long as the page before is free too, and in the pageblock or the one below it, if that is partly used and of the type.
+std::size_t NaiveZone::moved_down(std::size_t page, Type type) const {
+  const std::size_t b = page / kPages;
+  const auto joins = [&](std::size_t other) {
+    return other == b ||
+           (other + 1 == b && is_pcp_type(type) && blocks[other].opened && blocks[other].type == type && !whole(other));
+  };
+  while (page != 0 && is_free(page - 1) && joins((page - 1) / kPages)) --page;
+  return page;
 }
 
 std::vector<NaiveZone::Run> NaiveZone::alloc_batch(std::size_t n, Type type, std::size_t count) {
@@ -235,7 +251,8 @@ std::vector<NaiveZone::Run> NaiveZone::alloc_batch(std::size_t n, Type type, std
         if (const auto run = from_reserve(n, order, Request::kNormal)) got.push_back(*run);
       break;
     }
-    while (got.size() < count && blocks[*b].largest >= static_cast<int>(order)) got.push_back(place(*b, order, n));
+    while (got.size() < count && blocks[*b].largest >= static_cast<int>(order))
+      got.push_back(place(*b, order, n, n != std::size_t{1} << order));
   }
   return got;
 }

@@ -1,6 +1,6 @@
 // naive_zone.h: the policy of pages::Zone done page by page, with nothing indexed.  layer: tests
 // Placement as zone.h and zone_alloc.cc specify it: own type by smallest sufficient largest order, then lowest pageblock, in it
-// the smallest sufficient block, then the lowest; a contiguous range, for what can leave it; a whole-free pageblock of any
+// the smallest sufficient block, then the lowest, and a snug run down to where that free range begins; a contiguous range, for what can leave it; a whole-free pageblock of any
 // pcp type; a fresh one; another type's; the reserve. Critical requests: the reserve, then dirty pages, first. The state is public: an enumeration sets it, a test compares it. Only
 // Block::free and Block::largest are derived, by update().
 #pragma once
@@ -42,8 +42,8 @@ class NaiveZone {
   }
   NaiveZone(std::size_t limit_blocks, std::size_t base_block) : NaiveZone({{0, limit_blocks, base_block}}) {}
 
-  std::optional<Run> alloc(std::size_t n, Type type, unsigned align_order = 0, bool growing = false,
-                           Request request = Request::kNormal);
+  std::optional<Run> alloc(std::size_t n, Type type, unsigned align_order = 0,
+                           pages::Placement placement = pages::Placement::kPacked, Request request = Request::kNormal);
   // As many single allocations, but staying with a pageblock as far as it lasts.
   std::vector<Run> alloc_batch(std::size_t n, Type type, std::size_t count);
   void free(std::size_t first, std::size_t n) { mark(first, n, Page::kDirty); }
@@ -98,7 +98,8 @@ class NaiveZone {
   std::optional<std::size_t> find_block(unsigned order, Type type, Request request);
   template <class F>
   std::optional<std::size_t> best_fit(std::size_t block, unsigned order, F usable) const;
-  Run place(std::size_t block, unsigned order, std::size_t n);
+  Run place(std::size_t block, unsigned order, std::size_t n, bool snug);
+  std::size_t moved_down(std::size_t page, Type type) const;
   std::optional<std::size_t> find_run(std::size_t count);
   std::size_t aligned(std::size_t block, std::size_t blocks_alignment) const;
 };

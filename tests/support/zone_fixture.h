@@ -5,6 +5,7 @@
 
 #include "os/vm.h"
 #include "pages/zone.h"
+#include "support/random.h"
 
 namespace bm::test {
 
@@ -54,5 +55,11 @@ struct ZoneFixture {
 };
 
 inline constexpr std::size_t kBlock = kPagesPerBlock;
+
+// Half are packed, nearly half snug, a few growing.
+inline Placement any_placement(Random& random) {
+  if (random.one_in(20)) return Placement::kGrowing;
+  return random.one_in(2) ? Placement::kPacked : Placement::kSnug;
+}
 
 }  // namespace bm::test
