@@ -1,6 +1,8 @@
 // test_runs.cc: page runs and mappings of their own: sizes, alignments, refusal, foreign pointers.
 #include <catch2/catch.hpp>
 
+#include <cstdint>
+#include <set>
 #include <vector>
 
 #include "tests/heap/support.h"
@@ -58,6 +60,28 @@ TEST_CASE("an alignment costs no pages behind the block", "[heap][runs][aligned]
   CHECK(live_bytes() - before == 2 * kPageSize);
   deallocate(p);
   CHECK(live_bytes() == before);
+}
+
+// What is left of a hugepage behind a block is resident, whoever asked for it.
+TEST_CASE("blocks of one size above 64 KiB lie close together, whatever the size", "[heap][runs]") {
+  for (const std::size_t bytes : {69'000ul, 140'000ul, 270'000ul, 530'000ul, 1'100'000ul, 1'400'000ul, 2'200'000ul}) {
+    std::vector<void*> all;
+    std::set<std::uintptr_t> pageblocks;
+    std::size_t total = 0;
+    for (; total < 64 * kMiB; total += bytes) {
+      void* const p = allocate(bytes);
+      REQUIRE(p != nullptr);
+      const auto start = reinterpret_cast<std::uintptr_t>(p);
+      for (std::uintptr_t b = start >> kPageblockShift; b <= (start + bytes - 1) >> kPageblockShift; ++b)
+        pageblocks.insert(b);
+      all.push_back(p);
+    }
+    CAPTURE(bytes);
+    // A size class may round up by an eighth; a few pageblocks more are those that were partly used before.
+    CHECK(pageblocks.size() <= (total + total / 8) / kPageblockSize + 6);
+    for (void* const p : all) deallocate(p);
+  }
+  CHECK(heap::validate() == 0);
 }
 
 TEST_CASE("above 1 GiB a block has a mapping of its own", "[heap][runs]") {
