@@ -285,7 +285,7 @@ class Zone {
   std::size_t take_in_word(BlockIndex b, std::size_t word, std::uint64_t blocks, unsigned order, unsigned found,
                            std::size_t count, Run* out);
   Pfn free_from(Pfn at, Migratetype type) const;
-  void take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out);
+  std::size_t take_snug(BlockIndex b, unsigned order, std::size_t pages, Run* out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
   void free_range(Pfn first, std::size_t pages);

@@ -85,8 +85,8 @@ std::size_t Zone::take_in_word(BlockIndex b, std::size_t word, std::uint64_t blo
 }
 
 // Takes up to `count` runs of `pages` pages from the best free blocks of 2^order in b, from the lowest up and side by side in
-// each, as far as these last. One by one it would be the same runs: what is left of a best block is best for the next. Several only
-// when `pages` is a power of two.
+// each, as far as these last. One by one it would be the same runs: what is left of a best block is best for the next. More than
+// one only where `pages` is a power of two.
 std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out) {
   const Pageblock& d = map_->block(b);
   PageBitmap best;
@@ -127,10 +127,11 @@ Pfn Zone::free_from(Pfn at, Migratetype type) const {
   return first_pfn(below) + d.free.run_before(kPagesPerBlock);
 }
 
-// From where the free pages begin that the best free block of 2^order pages in b is part of.
-void Zone::take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out) {
+// One run, from where the free pages begin that the best free block of 2^order pages in b is part of.
+std::size_t Zone::take_snug(BlockIndex b, unsigned order, std::size_t pages, Run* out) {
   const Pageblock& d = map_->block(b);
-  take_range(free_from(first_pfn(b) + d.free.best_fit(order), d.migratetype), pages, out);
+  take_range(free_from(first_pfn(b) + d.free.best_fit(order), d.migratetype), pages, *out);
+  return 1;
 }
 
 bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
@@ -151,11 +152,7 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
   if (!admit(pages)) return alloc_at_limit(pages, order, type, request, out);
   BlockIndex b;
   if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
-  if (placement == Placement::kSnug)
-    take_snug(b, order, pages, out);
-  else
-    take_from(b, order, pages, 1, &out);
-  return true;
+  return (placement == Placement::kSnug ? take_snug(b, order, pages, &out) : take_from(b, order, pages, 1, &out)) == 1;
 }
 
 std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out) {
@@ -173,11 +170,7 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
       if (n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0])) n = 1;
       break;
     }
-    do
-      if (snug)
-        take_snug(b, order, pages, out[n++]);
-      else
-        n += take_from(b, order, pages, count - n, out + n);
+    do n += snug ? take_snug(b, order, pages, out + n) : take_from(b, order, pages, count - n, out + n);
     while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
   }
   return n;

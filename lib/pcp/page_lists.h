@@ -5,8 +5,8 @@
 // too; and the page API's, larger, which only the thread itself ever touches, as it does its bins.
 // The count is written last: a thread that vanished in a fork lost pages at worst, it left none on a list twice.
 // A list that only spills, batch after batch, belongs to a program that gives up memory: it is emptied and shut until the next
-// refill, as each page it kept would keep a pageblock from becoming whole. The page API's then gathers a few pages for one hold of
-// the lock, of pageblocks that others use enough of.
+// refill, as each page it kept would keep a pageblock from becoming whole. The page API's then gathers a few pages for one
+// hold of the lock, of pageblocks of which enough is in use.
 // [PL-1] count <= kHigh[order] for every list; on one that is shut, count <= kGathered[order]
 #pragma once
 
@@ -61,7 +61,7 @@ class PageLists {
   bool takes(unsigned order, pages::Migratetype type, std::size_t free_pages) const {
     const List& list = lists_[order][pages::index(type)];
     if (list.shut) [[unlikely]]
-      return list.count < kGathered[order] && free_pages < kNearlyFree;
+      return gathers(order, list, free_pages);
     return list.count < kHigh[order];
   }
   // For what takes() takes.
@@ -97,6 +97,9 @@ class PageLists {
     std::uint8_t spills;  // since the last refill
     bool shut;
   };
+  static bool gathers(unsigned order, const List& shut, std::size_t free_pages) {
+    return shut.count < kGathered[order] && free_pages < kNearlyFree;
+  }
   [[gnu::always_inline]] static void put(List& list, Pfn first) {
     const std::uint32_t n = list.count;
     list.block[n] = first;

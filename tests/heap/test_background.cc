@@ -242,6 +242,8 @@ TEST_CASE("storm: threads churn, come and go while it works", "[heap][background
   CHECK(table.clear());
   CHECK_FALSE(bad);
   CHECK(seen > 0);
-  CHECK(within([] { return !at_work(); }));
+  const bool ended = within([] { return !at_work(); });
+  CAPTURE(heap::process.active_heaps(), heap::process.threads_left(), tasks());
+  CHECK(ended);
   CHECK(heap::validate() == 0);
 }

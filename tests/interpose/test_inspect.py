@@ -5,8 +5,10 @@ import glob
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 
 import harness
 
@@ -149,6 +151,13 @@ def again_and_again(tap, setting):
                                   text=True)
         seen = [reader.stdout.readline() for _ in range(5)]
         tap.equal("interval: the same report, an empty line, the same", seen, [once, "\n", once, "\n", once])
+        reader.send_signal(signal.SIGSTOP)
+        time.sleep(1)  # twenty are missed
+        start = time.monotonic()
+        reader.send_signal(signal.SIGCONT)
+        for _ in range(20):  # ten reports
+            reader.stdout.readline()
+        tap.check("interval: what was missed in a stop does not come in a burst", time.monotonic() - start > 0.3)
         inspected.process.kill()
         inspected.process.wait()
         rest = reader.communicate(timeout=60)[0]

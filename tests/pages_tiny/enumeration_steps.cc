@@ -99,8 +99,10 @@ void Enumeration::try_allocations() {
           alloc(n, type, 0, placement, Request::kRelocatable);
       if (config_.reserve) alloc(n, type, 0, Placement::kPacked, Request::kCritical);
     }
-    if (config_.reserve) alloc(1, type, 2, Placement::kPacked, Request::kCritical);
-    if (config_.reserve) alloc(5, type, 0, Placement::kPacked, Request::kCritical);
+    if (config_.reserve) {
+      alloc(1, type, 2, Placement::kPacked, Request::kCritical);
+      alloc(5, type, 0, Placement::kPacked, Request::kCritical);
+    }
     for (std::size_t n = 1; n <= kBlock; ++n)
       for (const std::size_t count : {2U, 5U})
         attempt("alloc_batch", {n, type, count}, [&] {

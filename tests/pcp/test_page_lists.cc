@@ -130,6 +130,7 @@ TEST_CASE("PL-1: on the page API's shut list a few pages wait for one hold of th
       if (z.lists.takes(o, kMovable, kPagesPerBlock)) continue;  // not shut yet
       if (now == ApiPageLists::kHigh[o]) continue;               // full, neither
       CHECK(now <= most);
+      CHECK(z.lists.takes(o, kMovable, 0) == (now < most));  // as free() decides
       largest = std::max(largest, now);
       times_emptied += now < held ? 1 : 0;
       held = now;
