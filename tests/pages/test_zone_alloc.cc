@@ -161,7 +161,15 @@ TEST_CASE("snug: from where the free pages begin, over the end of a partly used 
   const std::uint32_t end = 20 * 300 + 3 * kBlock;
   CHECK(snug(70, kUnmovable) == first_pfn(Pfn{end}.block() + 1));  // another type
   CHECK(snug(64) == Pfn{end});
-  CHECK(z.alloc(300, kMovable, 3, Placement::kSnug).first.value % 512 == 0);  // an alignment asked for
+}
+
+TEST_CASE("snug with an alignment asked for is packed", "[zone]") {
+  FakeVm vm;
+  Fixture z;
+  z.alloc(1);
+  CHECK(z.alloc(5, kMovable, 3, Placement::kSnug).first == Pfn{8});
+  CHECK(z.alloc(kBlock + 1, kMovable, 1, Placement::kSnug).first == first_pfn({1}));
+  CHECK(z.alloc(5, kMovable, 0, Placement::kSnug).first == Pfn{13});
 }
 
 TEST_CASE("snug: a whole-free, hidden or reserved pageblock below stays what it is", "[zone]") {
