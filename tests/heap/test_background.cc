@@ -32,18 +32,6 @@ int tasks() {
   return n;
 }
 
-void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
-
-// Up to ten seconds for what is to come.
-template <class Condition>
-bool within(Condition condition, int ms = 10'000) {
-  for (int t = 0; t < ms; t += 20) {
-    if (condition()) return true;
-    sleep_ms(20);
-  }
-  return condition();
-}
-
 std::size_t slack_bytes() { return statistics().backed_free_bytes; }
 
 void use(std::size_t mib) {

@@ -1,12 +1,25 @@
-// threads.h: a thread that does one thing after another on request and sleeps in between.  layer: tests
+// threads.h: a thread that does one thing after another on request and sleeps in between; waiting for others.  layer: tests
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <thread>
 
 namespace bm::test {
+
+inline void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+// Up to ten seconds for what is to come.
+template <class Condition>
+bool within(Condition condition, int ms = 10'000) {
+  for (int t = 0; t < ms; t += 20) {
+    if (condition()) return true;
+    sleep_ms(20);
+  }
+  return condition();
+}
 
 class Worker {
  public:
