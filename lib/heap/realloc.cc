@@ -13,8 +13,8 @@ namespace {
 
 using slab::kClass;
 
-// A block that moves as a page run already has grown before, and is expected to grow on.
-constexpr std::size_t kGrowingFrom = std::size_t{32} << 10;
+// A block that is a run of pages and cannot grow where it is has neighbours that do the same, perhaps, and is expected to grow on.
+constexpr std::size_t kGrowingFrom = slab::kMaxSlabSize;
 
 void* move(void* p, std::size_t old_bytes, std::size_t bytes, CallPath path) {
   void* fresh = nullptr;
@@ -45,14 +45,15 @@ bool resize_run(Pfn first, std::size_t pages, std::size_t bytes) {
 // An object of a run class takes over the pages behind it and becomes one of the larger class, or a plain run.
 bool grow_run_object(Pfn first, std::uint32_t entry, std::size_t pages, std::size_t bytes) {
   pages::Zone& zone = process.nodes.zone_of(first);
-  if (bytes > slab::kMaxClassSize) {
-    if (!zone.extend(first, pages, pages_for(bytes))) return false;
-    process.map.set_run(first, pages_for(bytes));
-    return true;
+  if (bytes <= slab::kMaxClassSize) {
+    const unsigned larger = slab::class_of(bytes);
+    if (zone.extend(first, pages, kClass[larger].pages)) {
+      process.map.set_entry(first, static_cast<std::uint32_t>((entry & ~kOffsetMask) + bin_offset(larger)));
+      return true;
+    }
   }
-  const unsigned larger = slab::class_of(bytes);
-  if (!zone.extend(first, pages, kClass[larger].pages)) return false;
-  process.map.set_entry(first, static_cast<std::uint32_t>((entry & ~kOffsetMask) + bin_offset(larger)));
+  if (!zone.extend(first, pages, pages_for(bytes))) return false;
+  process.map.set_run(first, pages_for(bytes));
   return true;
 }
 

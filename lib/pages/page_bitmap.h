@@ -68,6 +68,9 @@ struct alignas(kCacheLine) PageBitmap {
     return 0;
   }
 
+  // Set bits from page `first` on, up to the first clear one. 0 <= first < kPagesPerBlock.
+  std::size_t run_from(std::size_t first) const { return next(first, ~std::uint64_t{0}) - first; }
+
   // Order of the largest free block, -1 when no page is free.
   int largest_order() const;
 

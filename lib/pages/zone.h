@@ -71,9 +71,11 @@ struct Mixing {
 
 enum class Placement : unsigned char {
   kPacked,  // smallest sufficient free block, then lowest address
-  kSnug,  // from there down to where the free pages it is part of begin, be that in the pageblock below, of the same type
-          // and partly used: leaves no gap before it, is aligned to a page; with an alignment asked for, as kPacked
-  kGrowing,  // where the pages behind it are free too: for a run that has been seen to grow
+  // The two below are aligned to a page, look at whatever free pages lie in a row, at most two pageblocks', if these are partly
+  // used and of the type, and find the fullest pageblocks first. With an alignment asked for, as kPacked.
+  kSnug,  // the first that are enough; else packed, but from where the free pages begin that the block found is part of
+  kGrowing,  // for a run that has been seen to grow: where it can double, or grow by an eighth, or just fits; else where
+             // whole-free pageblocks have room for it to double
 };
 
 class Zone {
@@ -284,8 +286,16 @@ class Zone {
   std::size_t take_from(BlockIndex b, unsigned order, std::size_t pages, std::size_t count, Run* out);
   std::size_t take_in_word(BlockIndex b, std::size_t word, std::uint64_t blocks, unsigned order, unsigned found,
                            std::size_t count, Run* out);
+  bool may_join(const Section& s, std::uint32_t k, Migratetype type) const;
   Pfn free_from(Pfn at, Migratetype type) const;
-  std::size_t take_snug(BlockIndex b, unsigned order, std::size_t pages, Run* out);
+  Pfn free_to(Pfn end, Migratetype type) const;
+  bool hole_in(BlockIndex b, std::size_t pages, Migratetype type, Pfn& out) const;
+  bool find_hole(std::size_t pages, Migratetype type, Pfn& out) const;
+  bool find_among_whole(std::size_t pages, Migratetype type, Pfn& out) const;
+  bool find_growing(std::size_t pages, Migratetype type, Pfn& out) const;
+  bool take_hole(std::size_t pages, Migratetype type, Run& out);
+  void take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out);
+  bool take_opened(Pfn start, std::size_t pages, Migratetype type, Run& out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
   void free_range(Pfn first, std::size_t pages);

@@ -115,31 +115,14 @@ std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std
   return n;
 }
 
-// The first of the free pages that `at`, a free one, ends; at most those of one more pageblock, partly used and of this type.
-Pfn Zone::free_from(Pfn at, Migratetype type) const {
-  const BlockIndex b = at.block();
-  const std::size_t offset = map_->block(b).free.run_before(at.offset());
-  const Pfn first = first_pfn(b) + offset;
-  if (offset != 0 || !is_pcp_type(type) || map_->section_of(b)->first == b) return first;
-  const BlockIndex below{b.value - 1};
-  const Pageblock& d = map_->block(below);
-  if (d.hidden() || d.migratetype != type || d.whole_free()) return first;
-  return first_pfn(below) + d.free.run_before(kPagesPerBlock);
-}
-
-// One run, from where the free pages begin that the best free block of 2^order pages in b is part of.
-std::size_t Zone::take_snug(BlockIndex b, unsigned order, std::size_t pages, Run* out) {
-  const Pageblock& d = map_->block(b);
-  take_range(free_from(first_pfn(b) + d.free.best_fit(order), d.migratetype), pages, *out);
-  return 1;
-}
-
 bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
                  Request request) {
   const unsigned order = std::max(ceil_order(pages), align_order);
-  if (placement == Placement::kSnug && align_order != 0) placement = Placement::kPacked;
+  if (align_order != 0) placement = Placement::kPacked;
   const Hold hold(*this);
   if (limited() && pages > budget->most()) return false;  // no address space is opened for it
+  if (Pfn start; placement == Placement::kGrowing && find_growing(pages, type, start))
+    if (take_opened(start, pages, type, out)) return true;
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
     const std::size_t align_blocks =
         align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
@@ -150,9 +133,14 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
       (alloc_reserved(pages, order, request, out) || alloc_backed(pages, order, type, out)))
     return true;
   if (!admit(pages)) return alloc_at_limit(pages, order, type, request, out);
+  if (placement == Placement::kSnug && take_hole(pages, type, out)) return true;
   BlockIndex b;
   if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
-  return (placement == Placement::kSnug ? take_snug(b, order, pages, &out) : take_from(b, order, pages, 1, &out)) == 1;
+  if (placement == Placement::kSnug)
+    take_snug(b, order, pages, out);
+  else
+    take_from(b, order, pages, 1, &out);
+  return true;
 }
 
 std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out) {
@@ -165,12 +153,20 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
     count = 1;
   }
   while (n < count) {
+    if (snug && take_hole(pages, type, out[n])) {
+      ++n;
+      continue;
+    }
     BlockIndex b;
     if (!find_block(order, type, Request::kNormal, b)) {
       if (n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0])) n = 1;
       break;
     }
-    do n += snug ? take_snug(b, order, pages, out + n) : take_from(b, order, pages, count - n, out + n);
+    if (snug) {
+      take_snug(b, order, pages, out[n++]);
+      continue;
+    }
+    do n += take_from(b, order, pages, count - n, out + n);
     while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
   }
   return n;

@@ -39,12 +39,21 @@ bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockInd
 
 bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out) {
   const std::size_t blocks = (pages + kPagesPerBlock - 1) >> kPageblockOrder;
+  if (placement == Placement::kSnug) {
+    Pfn start;
+    if (find_hole(pages, type, start) || find_among_whole(pages, type, start)) return take_opened(start, pages, type, out);
+  }
   // A growing run looks for as much room again behind it; addresses it does not use stay free for others.
   const std::size_t room = placement == Placement::kGrowing ? blocks + std::max<std::size_t>(blocks, 1) : blocks;
   BlockIndex first;
   if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
     return false;
-  const Pfn start = placement == Placement::kSnug ? free_from(first_pfn(first), type) : first_pfn(first);
+  const Pfn start = placement == Placement::kPacked ? first_pfn(first) : free_from(first_pfn(first), type);
+  return take_opened(start, pages, type, out);
+}
+
+// False: the budget has no room.
+bool Zone::take_opened(Pfn start, std::size_t pages, Migratetype type, Run& out) {
   if (!admit(clean_pages(start, pages))) return false;
   for (BlockIndex b = start.block(); first_pfn(b) < start + pages; b = b + 1)
     if (map_->block(b).whole_free()) retype(b, type);

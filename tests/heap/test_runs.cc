@@ -1,6 +1,7 @@
-// test_runs.cc: page runs and mappings of their own: sizes, alignments, refusal, foreign pointers.
+// test_runs.cc: page runs and mappings of their own: sizes, alignments, refusal, foreign pointers, how close they lie.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <vector>
@@ -62,26 +63,79 @@ TEST_CASE("an alignment costs no pages behind the block", "[heap][runs][aligned]
   CHECK(live_bytes() == before);
 }
 
-// What is left of a hugepage behind a block is resident, whoever asked for it.
+// Blocks, and the pageblocks that they are in: what is left of a hugepage beside a block is resident, whoever asked for it.
+struct Blocks {
+  std::vector<std::pair<void*, std::size_t>> all;
+  void add(std::size_t bytes) {
+    all.emplace_back(allocate(bytes), bytes);
+    REQUIRE(all.back().first != nullptr);
+  }
+  std::size_t resident() const {
+    std::set<std::uintptr_t> pageblocks;
+    for (const auto& [p, bytes] : all) {
+      const auto start = reinterpret_cast<std::uintptr_t>(p);
+      for (auto b = start >> kPageblockShift; b <= (start + bytes - 1) >> kPageblockShift; ++b) pageblocks.insert(b);
+    }
+    return pageblocks.size() << kPageblockShift;
+  }
+  ~Blocks() {
+    for (const auto& [p, bytes] : all) deallocate(p);
+    CHECK(heap::validate() == 0);
+  }
+};
+// A size class may round up by an eighth; a few pageblocks more are those that were partly used before.
+constexpr std::size_t close_together(std::size_t bytes) { return bytes + bytes / 8 + 6 * kPageblockSize; }
+
 TEST_CASE("blocks of one size above 64 KiB lie close together, whatever the size", "[heap][runs]") {
   for (const std::size_t bytes : {69'000ul, 140'000ul, 270'000ul, 530'000ul, 1'100'000ul, 1'400'000ul, 2'200'000ul}) {
-    std::vector<void*> all;
-    std::set<std::uintptr_t> pageblocks;
+    Blocks blocks;
     std::size_t total = 0;
-    for (; total < 64 * kMiB; total += bytes) {
-      void* const p = allocate(bytes);
-      REQUIRE(p != nullptr);
-      const auto start = reinterpret_cast<std::uintptr_t>(p);
-      for (std::uintptr_t b = start >> kPageblockShift; b <= (start + bytes - 1) >> kPageblockShift; ++b)
-        pageblocks.insert(b);
-      all.push_back(p);
+    for (; total < 64 * kMiB; total += bytes) blocks.add(bytes);
+    CAPTURE(bytes);
+    CHECK(blocks.resident() <= close_together(total));
+  }
+}
+
+TEST_CASE("blocks above 64 KiB find room in what others left", "[heap][runs]") {
+  Random random(7);
+  for (const std::size_t bytes : {69'000ul, 270'000ul, 1'100'000ul, 2'200'000ul, 5'000'000ul}) {
+    Blocks blocks;
+    std::size_t total = 0;
+    for (; total < 64 * kMiB; total += bytes) blocks.add(bytes);
+    for (int round = 0; round < 10; ++round) {
+      const auto gone =
+          std::partition(blocks.all.begin(), blocks.all.end(), [&](const auto&) { return random.one_in(2); });
+      std::for_each(gone, blocks.all.end(), [](const auto& block) { deallocate(block.first); });
+      const auto n = blocks.all.end() - gone;
+      blocks.all.erase(gone, blocks.all.end());
+      for (auto i = n; i != 0; --i) blocks.add(bytes);
     }
     CAPTURE(bytes);
-    // A size class may round up by an eighth; a few pageblocks more are those that were partly used before.
-    CHECK(pageblocks.size() <= (total + total / 8) / kPageblockSize + 6);
-    for (void* const p : all) deallocate(p);
+    CHECK(blocks.resident() <= close_together(total + total / 16));
   }
-  CHECK(heap::validate() == 0);
+}
+
+// By eighths, one after the other and in turns.
+TEST_CASE("blocks that grow lie close together", "[heap][runs][realloc]") {
+  static constexpr std::size_t kEnd = 300'000;
+  const bool in_turns = GENERATE(false, true);
+  Blocks blocks;
+  for (int i = 0; i < 300; ++i) blocks.add(1000);
+  const auto grow = [](auto& block) {
+    block.second = std::min(block.second + block.second / 8, kEnd);
+    block.first = heap::reallocate(block.first, block.second);
+    return block.second < kEnd;
+  };
+  if (in_turns) {
+    while (std::count_if(blocks.all.begin(), blocks.all.end(), grow) != 0) {
+    }
+  } else {
+    for (auto& block : blocks.all)
+      while (grow(block)) {
+      }
+  }
+  CAPTURE(in_turns);
+  CHECK(blocks.resident() <= close_together(300 * kEnd));
 }
 
 TEST_CASE("above 1 GiB a block has a mapping of its own", "[heap][runs]") {

@@ -139,72 +139,11 @@ TEST_CASE("batches: from one pageblock as far as it lasts, each run told whether
   for (unsigned i = 0; i < 40; ++i) back[i] = fresh[2 * i].first;
   z.zone.free_batch(3, back, 40);
   REQUIRE(z.zone.alloc_batch(3, kMovable, 60, again) == 60);
-  // A gap of three pages has no block of four, so it waits for smaller runs while there are blocks of four.
   for (unsigned i = 0; i < 60; ++i) {
-    CHECK(again[i].first == Pfn{240 + 3 * i});
-    CHECK(again[i].zeroed);
+    CHECK(again[i].first == Pfn{i < 40 ? 6 * i : 120 + 3 * i});  // the gaps first
+    CHECK(again[i].zeroed == (i >= 40));
   }
-  CHECK(z.alloc(2).first == Pfn{0});
-  CHECK_FALSE(z.alloc(1).zeroed);
-  CHECK(z.zone.counters().free_pages == z.zone.counters().opened_pages - 3 * 101);
-}
-
-TEST_CASE("snug: from where the free pages begin, over the end of a partly used pageblock of the type", "[zone]") {
-  FakeVm vm;
-  Fixture z;
-  const auto snug = [&](std::size_t n, Migratetype type = kMovable) {
-    return z.alloc(n, type, 0, Placement::kSnug).first;
-  };
-  for (std::uint32_t i = 0; i < 20; ++i) CHECK(snug(300) == Pfn{300 * i});
-  CHECK(z.zone.counters().opened_pages <= 13 * kBlock);
-  CHECK(snug(3 * kBlock) == Pfn{20 * 300});  // whole pageblocks no less
-  const std::uint32_t end = 20 * 300 + 3 * kBlock;
-  CHECK(snug(70, kUnmovable) == first_pfn(Pfn{end}.block() + 1));  // another type
-  CHECK(snug(64) == Pfn{end});
-}
-
-TEST_CASE("snug with an alignment asked for is packed", "[zone]") {
-  FakeVm vm;
-  Fixture z;
-  z.alloc(1);
-  CHECK(z.alloc(5, kMovable, 3, Placement::kSnug).first == Pfn{8});
-  CHECK(z.alloc(kBlock + 1, kMovable, 1, Placement::kSnug).first == first_pfn({1}));
-  CHECK(z.alloc(5, kMovable, 0, Placement::kSnug).first == Pfn{13});
-}
-
-TEST_CASE("snug: a whole-free, hidden or reserved pageblock below stays what it is", "[zone]") {
-  FakeVm vm;
-  Fixture z;
-  std::vector<Run> one;
-  for (int b = 0; b < 4; ++b) one.push_back(z.alloc(kBlock));
-  z.zone.free(one[1].first + 300, kBlock - 300);
-  z.free(one[2]);
-  const auto snug = [&](std::size_t n) {
-    const Run run = z.alloc(n, kMovable, 0, Placement::kSnug);
-    z.free(run);
-    return run.first;
-  };
-  CHECK(snug(400) == one[1].first + 300);
-  REQUIRE(z.zone.isolate({1}, 1));
-  CHECK(snug(400) == one[2].first);
-  z.zone.unisolate({1}, 1);
-  REQUIRE(z.zone.set_aside({1}));
-  CHECK(snug(400) == one[2].first);
-  z.zone.put_back({1});
-  z.zone.free(one[3].first, 400);
-  CHECK(snug(200) == one[3].first);  // not the whole-free one's end
-  CHECK(z.block(2).whole_free());
-}
-
-TEST_CASE("snug: gaps add up to little, whatever the size", "[zone]") {
-  FakeVm vm;
-  for (const std::size_t n : {17U, 33U, 65U, 129U, 257U, 400U, 513U, 700U}) {
-    ZoneFixture z(FakeVm::table);
-    std::size_t asked = 0;
-    for (; asked < 8 * kBlock; asked += n) z.alloc(n, kMovable, 0, Placement::kSnug);
-    CAPTURE(n);
-    CHECK(z.zone.counters().opened_pages <= asked + 2 * kBlock);
-  }
+  CHECK(z.zone.counters().free_pages == z.zone.counters().opened_pages - 3 * 100);
 }
 
 TEST_CASE("a batch ends where memory ends", "[zone]") {

@@ -206,53 +206,111 @@ std::size_t NaiveZone::aligned(std::size_t block, std::size_t blocks_alignment) 
 
 std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigned align_order,
                                                pages::Placement placement, Request request) {
-  const unsigned order = std::max(ceil_order(n), align_order);
-  const bool growing = placement == pages::Placement::kGrowing;
+  const unsigned order = std::max(ceil_order(n), align_order);  // what is aligned is packed
+  const bool growing = placement == pages::Placement::kGrowing && align_order == 0;
   const bool snug = placement == pages::Placement::kSnug && align_order == 0;
+  if (growing)
+    for (const std::size_t room : {2 * n, n + n / 8, n})
+      if (const auto at = hole(room, type)) return mark(*at, n, Page::kUsed);
   if (order > kPageblockOrder || growing) {
     const std::size_t count = (n + kPages - 1) / kPages;
     const std::size_t align = align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
-    auto first = find_run((growing ? 2 * count : count) + align - 1);
-    if (!first && growing) first = find_run(count + align - 1);
-    if (first) {
-      std::size_t page = aligned(*first, align) * kPages;
-      if (snug) page = moved_down(page, type);
-      for (std::size_t k = page / kPages; k * kPages < page + n; ++k)
+    std::optional<std::size_t> page;
+    if (snug) page = hole(n, type);
+    if (snug && !page) page = among_whole(n, type);
+    if (!page) {
+      auto first = find_run((growing ? 2 * count : count) + align - 1);
+      if (!first && growing) first = find_run(count + align - 1);
+      if (first) page = aligned(*first, align) * kPages;
+      if (first && (snug || growing)) page = moved_down(*page, type);
+    }
+    if (page) {
+      for (std::size_t k = *page / kPages; k * kPages < *page + n; ++k)
         if (whole(k)) blocks[k].type = type;
-      return mark(page, n, Page::kUsed);
+      return mark(*page, n, Page::kUsed);
     }
     if (order > kPageblockOrder) return std::nullopt;
   }
   if (request == Request::kCritical)
     if (const auto run = from_backed(n, order, type)) return run;
+  if (snug)
+    if (const auto at = hole(n, type)) return mark(*at, n, Page::kUsed);
   const auto b = find_block(order, type, request);
   if (!b) return from_reserve(n, order, request);
   return place(*b, order, n, snug);
 }
 
-// As long as the page before is free too, and in the pageblock or the one below it, if that is partly used and of the type.
+// Whether free pages there may be one run with those of a neighbour.
+bool NaiveZone::joins(std::size_t b, Type type) const {
+  return b < blocks.size() && is_pcp_type(type) && blocks[b].opened && blocks[b].type == type && !whole(b);
+}
+
+// As long as the page before is free too, and in the pageblock or the one below it.
 std::size_t NaiveZone::moved_down(std::size_t page, Type type) const {
   const std::size_t b = page / kPages;
-  const auto joins = [&](std::size_t other) {
-    return other == b ||
-           (other + 1 == b && is_pcp_type(type) && blocks[other].opened && blocks[other].type == type && !whole(other));
-  };
-  while (page != 0 && is_free(page - 1) && joins((page - 1) / kPages)) --page;
+  const auto in_reach = [&](std::size_t other) { return other == b || (other + 1 == b && joins(other, type)); };
+  while (page != 0 && is_free(page - 1) && in_reach((page - 1) / kPages)) --page;
   return page;
+}
+
+// Behind the free pages that begin at `page`, in its pageblock `b` and the one above.
+std::size_t NaiveZone::moved_up(std::size_t page, std::size_t b, Type type) const {
+  while (page < pages.size() && is_free(page) && (page / kPages == b || (page / kPages == b + 1 && joins(b + 1, type))))
+    ++page;
+  return page;
+}
+
+// The smallest largest order first, then the lowest pageblock, then the lowest free run that is long enough. It is looked for in the
+// pageblock that has the longer part of it: 2^k pages, aligned, are in any run of 2^(k+1) - 1.
+std::optional<std::size_t> NaiveZone::hole(std::size_t n, Type type) const {
+  int least = 0;
+  while ((std::size_t{4} << least) - 1 <= (n + 1) / 2) ++least;
+  for (int o = least; o < static_cast<int>(kPageblockOrder); ++o)
+    for (std::size_t b = 0, tries = 0; b < blocks.size() && tries < kTries; ++b) {
+      if (!blocks[b].opened || blocks[b].type != type || blocks[b].largest != o) continue;
+      ++tries;
+      for (std::size_t page = b * kPages; page < (b + 1) * kPages; ++page) {
+        if (!is_free(page)) continue;
+        const std::size_t start = moved_down(page, type);
+        page = moved_up(page, b, type);
+        if (page - start >= n) return start;
+      }
+    }
+  return std::nullopt;
+}
+
+// Whole-free pageblocks side by side, and what is free before and behind them.
+std::optional<std::size_t> NaiveZone::among_whole(std::size_t n, Type type) const {
+  for (std::size_t b = 0, tries = 0; b < blocks.size() && tries < kTries; ++b) {
+    if (!pcp_whole(b)) continue;
+    ++tries;
+    const std::size_t start = moved_down(b * kPages, type);
+    std::size_t end = b;
+    while (pcp_whole(end) && (end - b) * kPages < n) ++end;
+    if (moved_up(end * kPages, end - 1, type) - start >= n) return start;
+    b = end;
+  }
+  return std::nullopt;
 }
 
 std::vector<NaiveZone::Run> NaiveZone::alloc_batch(std::size_t n, Type type, std::size_t count) {
   const unsigned order = ceil_order(n);
+  const bool snug = n != std::size_t{1} << order;
   std::vector<Run> got;
   while (got.size() < count) {
+    if (snug)
+      if (const auto at = hole(n, type)) {
+        got.push_back(mark(*at, n, Page::kUsed));
+        continue;
+      }
     const auto b = find_block(order, type, Request::kNormal);
     if (!b) {
       if (got.empty())
         if (const auto run = from_reserve(n, order, Request::kNormal)) got.push_back(*run);
       break;
     }
-    while (got.size() < count && blocks[*b].largest >= static_cast<int>(order))
-      got.push_back(place(*b, order, n, n != std::size_t{1} << order));
+    do got.push_back(place(*b, order, n, snug));
+    while (!snug && got.size() < count && blocks[*b].largest >= static_cast<int>(order));
   }
   return got;
 }

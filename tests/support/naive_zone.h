@@ -1,7 +1,7 @@
 // naive_zone.h: the policy of pages::Zone done page by page, with nothing indexed.  layer: tests
-// Placement as zone.h and zone_alloc.cc specify it: own type by smallest sufficient largest order, then lowest pageblock, in it
-// the smallest sufficient block, then the lowest, a snug run from where that free range begins; a contiguous range, for what can
-// leave it; a whole-free pageblock of any pcp type; a fresh one; another type's; the reserve. Critical requests: the reserve, then
+// Placement as zone.h, zone_alloc.cc and zone_snug.cc specify it: a snug or growing run wherever free pages in a row suffice; own
+// type by smallest sufficient largest order, then lowest pageblock, in it the smallest sufficient block, then the lowest, a snug run
+// from where that free range begins; a contiguous range, for what can leave it; a whole-free pageblock of any pcp type; a fresh one; another type's; the reserve. Critical requests: the reserve, then
 // dirty pages, first. The state is public: an enumeration sets it, a test compares it. Only Block::free and Block::largest are
 // derived, by update().
 #pragma once
@@ -79,6 +79,7 @@ class NaiveZone {
   static constexpr std::size_t kPages = kPagesPerBlock;
   static constexpr std::size_t kReserveLeast = kPages / 32 > 1 ? kPages / 32 : 1;
   static constexpr std::size_t kReserveMost = kPages / 2;
+  static constexpr std::size_t kTries = 64;  // pageblocks of an order, or stretches of whole ones, that a search looks at
 
   template <class F>
   bool all(std::size_t first, std::size_t n, F f) const;
@@ -100,7 +101,11 @@ class NaiveZone {
   template <class F>
   std::optional<std::size_t> best_fit(std::size_t block, unsigned order, F usable) const;
   Run place(std::size_t block, unsigned order, std::size_t n, bool snug);
+  bool joins(std::size_t block, Type type) const;
   std::size_t moved_down(std::size_t page, Type type) const;
+  std::size_t moved_up(std::size_t page, std::size_t block, Type type) const;
+  std::optional<std::size_t> hole(std::size_t n, Type type) const;
+  std::optional<std::size_t> among_whole(std::size_t n, Type type) const;
   std::optional<std::size_t> find_run(std::size_t count);
   std::size_t aligned(std::size_t block, std::size_t blocks_alignment) const;
 };
