@@ -9,7 +9,7 @@
 namespace bm::pages {
 namespace {
 
-constexpr unsigned kTries = 64;  // pageblocks of each largest order, and stretches of whole ones
+constexpr unsigned kTries = 32;  // pageblocks of each largest order, and stretches of whole ones
 constexpr std::size_t kMostInTwo = 2 * (kPagesPerBlock - 1);  // pages of a free run in two partly used pageblocks
 
 // The least order of the largest free block in the longer part of such a run.

@@ -145,10 +145,10 @@ TEST_CASE("snug: the search is bounded", "[zone_snug]") {
   FakeVm vm;
   Fixture z(128);
   z.alloc(100 * kBlock);
-  for (std::uint32_t b = 0; b < 64; ++b) z.zone.free(first_pfn({b}) + 10, 40);  // too short
+  for (std::uint32_t b = 0; b < 32; ++b) z.zone.free(first_pfn({b}) + 10, 40);  // too short
   z.zone.free(first_pfn({70}) + 10, 45);
   CHECK(z.snug(44) == first_pfn({100}));    // it was not looked at
-  for (int i = 0; i < 2; ++i) z.alloc(16);  // from the first of the 64, which has only smaller blocks now
+  for (int i = 0; i < 2; ++i) z.alloc(16);  // from the first of the 32, which has only smaller blocks now
   CHECK(z.snug(44) == first_pfn({70}) + 10);
 }
 
