@@ -82,7 +82,7 @@ class Zone {
  public:
   void init(const os::Vm& vm, MemMap& map, AddressSpace& space, FreeArea& area);
 
-  // A run of `pages` >= 1 pages. Its first page is aligned to the next power of two of `pages`, unless it is snug, and to
+  // A run of `pages` >= 1 pages. Its first page is aligned to the next power of two of `pages`, where it is packed, and to
   // align_order, both capped at a pageblock; align_order may exceed that (whole blocks). Exact: what is left of the buddy
   // block stays free. type: one of the pcp types. A request that is refused may have taken back most of the reserve first.
   bool alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order = 0,

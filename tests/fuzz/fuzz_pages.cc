@@ -184,7 +184,7 @@ class Session {
     Run got;
     if (!zone_.alloc(pages, static_cast<Migratetype>(flags % kPcpTypes), got, align_order, placement, request)) return;
     BM_FUZZ_REQUIRE(got.pages == pages);
-    const unsigned natural = placement == Placement::kSnug ? 0 : std::min(ceil_order(pages), kPageblockOrder);
+    const unsigned natural = placement == Placement::kPacked ? std::min(ceil_order(pages), kPageblockOrder) : 0;
     const unsigned order = std::max(natural, align_order);
     BM_FUZZ_REQUIRE(reinterpret_cast<std::uintptr_t>(map_.address(got.first)) % (kPageSize << order) == 0);
     own(run, got, Taking::kAllocated, request == Request::kRelocatable);
