@@ -10,8 +10,10 @@
 namespace bm::heap {
 namespace {
 
-constexpr std::uint32_t kTick = 100;   // ms between two looks while there is slack
-constexpr std::uint32_t kDoze = 2000;  // ms while there is none: caches of idle threads, and marks that fall
+constexpr std::uint32_t kTick = 100;       // ms between two looks while there is slack
+constexpr std::uint32_t kSoon = 500;       // ms while free objects wait to be taken for idle
+constexpr std::uint32_t kDoze = 2000;      // ms while there is none: caches of idle threads, and marks that fall
+constexpr std::uint32_t kWalkBlocks = 64;  // pageblocks at a look: trim may be waiting for its end
 
 // Slack can only exceed the mark where more than that has been opened.
 bool may_hold_slack() {
@@ -43,11 +45,24 @@ void Background::allow() {
   upkeep_wanted.fetch_or(kUpkeepThread);
 }
 
+void Background::allow_for_sleepers() {
+  if (process.active_heaps() == 1 && state_.load() == State::kNone && os::thread_count() > 1) allow();
+}
+
+// The thread is not made for threads without heaps alone, but stays for them where it was.
+bool Background::has_company() {
+  if (process.threads_left() > 1) return true;
+  const std::uint32_t own = at_work() ? 1 : 0;
+  return (own == 0 || for_sleepers_) && os::thread_count() > 1 + own;
+}
+
 void Background::consider() {
-  if (state_.load() != State::kNone || process.active_heaps() < 2 || !may_hold_slack()) return;
+  if (state_.load() != State::kNone || !may_hold_slack()) return;
+  upkeep_wanted.fetch_and(static_cast<std::uint8_t>(~kUpkeepThread));  // refused: the next new thread asks again
+  if (!has_company()) return;
   State seen = State::kNone;
   if (!state_.compare_exchange_strong(seen, State::kStarting)) return;
-  upkeep_wanted.fetch_and(static_cast<std::uint8_t>(~kUpkeepThread));  // refused: the next new thread asks again
+  for_sleepers_ = process.active_heaps() < 2;
   const bool allowed = pid_ == os::process_id() && option("BUDDYMALLOC_BACKGROUND", 1) != 0;
   if (!allowed || !os::start_thread(body, "bm-kswapd")) state_.store(State::kNone);
 }
@@ -72,17 +87,30 @@ bool Background::look() {
   limit.renew(0);
   const std::uint64_t now = os::coarse_ms();
   process.nodes.for_each_zone([now](pages::Zone& z) { z.age(now); });
+  look_for_holes(now);
   return (process.attention() & pages::Zone::kSlack) != 0;
+}
+
+void Background::look_for_holes(std::uint64_t now) {
+  std::size_t opened = 0;
+  process.nodes.for_each_zone([&opened](const pages::Zone& z) { opened += z.present_pages() << kPageShift; });
+  if (idle_.note(now, process.slab_free_bytes(), opened)) {
+    walk_ = {};
+    walking_ = true;
+  }
+  std::size_t purged = 0;
+  if (walking_) walking_ = purge_holes(walk_, kWalkBlocks, kWorthSplitting, purged);
 }
 
 void Background::work() {
   state_.store(State::kAtWork);
   process.nodes.for_each_zone([](pages::Zone& z) { z.defer(true); });
-  while (process.threads_left() > 1) {
+  while (has_company()) {
     const bool slack = look();
     dozing_.store(!slack);
     if (!slack && (process.attention() & pages::Zone::kSlack) != 0) dozing_.store(false);  // just before we told
-    bell_.wait(dozing_.load() ? kDoze : kTick);
+    const std::uint32_t calm = walking_ ? kTick : idle_.waiting() ? kSoon : kDoze;
+    bell_.wait(dozing_.load() ? calm : kTick);
     dozing_.store(false);
   }
   process.nodes.for_each_zone([](pages::Zone& z) { z.defer(false); });
@@ -97,6 +125,8 @@ void Background::after_fork() {
   bell_.reset();
   looking_.reset();
   pid_ = 0;
+  idle_ = {};
+  walking_ = false;
   upkeep_wanted.fetch_and(static_cast<std::uint8_t>(~kUpkeepThread));
   process.nodes.for_each_zone([](pages::Zone& z) { z.defer(false); });
 }

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "heap/holes.h"
 #include "os/lock.h"
 #include "os/thread.h"
 
@@ -19,6 +20,8 @@ class Background {
  public:
   // The program has a second thread: consider() is worth calling.
   void allow();
+  // The heap's only thread has given up much memory, and others, without heaps, may be there: the same.
+  void allow_for_sleepers();
   // Makes the thread if there is a use for it.
   void consider();
   bool at_work() const { return state_.load(std::memory_order_relaxed) == State::kAtWork; }
@@ -41,13 +44,19 @@ class Background {
   static void body();
   void work();
   void doze_no_more();
+  bool has_company();
   bool look();
+  void look_for_holes(std::uint64_t now);
 
   std::atomic<State> state_{State::kNone};
   std::atomic<bool> dozing_{false};  // it sleeps for long
   os::Lock looking_;                 // held while the thread is at the heaps
   std::uint32_t pid_ = 0;            // whose heap this is: a child of vfork has the same memory
   os::Doorbell bell_;
+  bool for_sleepers_ = false;  // made although one thread alone has a heap
+  IdleObjects idle_;
+  HoleWalk walk_;
+  bool walking_ = false;
 };
 
 extern Background background;

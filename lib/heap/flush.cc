@@ -1,6 +1,7 @@
 // flush.cc: a bin that is full gives objects back to their slabs.  layer: heap
 #include <algorithm>
 
+#include "heap/background.h"
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 
@@ -83,6 +84,7 @@ void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
   // Descriptors of random objects are cache misses: ask for them a few ahead.
   constexpr std::size_t kAhead = 8;
   const SizeClass& info = kClass[c];
+  note_slab_free(static_cast<std::int64_t>(n * info.size));
   const auto prefetch = [&](void* p) {
     const std::size_t page = process.map.fast_index(p);
     if (page < process.map.fast_pages())
@@ -112,6 +114,17 @@ void ThreadHeap::close_bin(unsigned c) {
   front.bins[c].limit = b.base;
 }
 
+// Each time so much has come to the free objects, somebody should look whether they are wanted.
+void ThreadHeap::ask_for_sleepers() {
+  const std::int64_t free = slab_free.load(std::memory_order_relaxed);
+  if (free >= asks_at) [[unlikely]] {
+    background.allow_for_sleepers();
+  } else if (free >= asks_at - 2 * kAskStep) {
+    return;
+  }
+  asks_at = free + kAskStep;
+}
+
 // A bin that is full before it has back what it had to fetch is too small for the program's rhythm and grows. Frees that
 // go on and on mean that the program is giving up memory: the bin gives back all it has and shrinks, and in the end it is closed,
 // as what it kept would pin slabs here and there, each of which pins a pageblock. When much has been given back and nothing
@@ -119,6 +132,7 @@ void ThreadHeap::close_bin(unsigned c) {
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   OwnerGuard hold(*this);
   const bool emptied = follow_cache_calls();
+  ask_for_sleepers();
   BinState& b = bins[c];
   b.refills = 0;
   if (b.closed || emptied) return put_back(c, &p, 1);

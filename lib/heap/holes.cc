@@ -1,6 +1,8 @@
 // holes.cc: see holes.h.  layer: heap
 #include "heap/holes.h"
 
+#include <algorithm>
+
 #include "heap/thread_heap_slow.h"
 #include "os/vm.h"
 
@@ -83,16 +85,40 @@ std::size_t purge_block(pages::Zone& zone, BlockIndex b, std::size_t least) {
 
 }  // namespace
 
+bool purge_holes(HoleWalk& walk, std::uint32_t blocks, std::size_t least_pages, std::size_t& purged) {
+  for (; walk.section < process.map.section_count(); ++walk.section, walk.block = 0) {
+    const pages::Section& s = process.map.section(walk.section);
+    pages::Zone& zone = process.nodes.zone(s.zone);
+    for (const std::uint32_t opened = __atomic_load_n(&s.opened, __ATOMIC_ACQUIRE); walk.block < opened; ++walk.block) {
+      if (blocks-- == 0) return true;
+      const BlockIndex b = s.first + walk.block;
+      purged += purge_block(zone, b, zone.on_small_pages(b) ? 1 : least_pages);
+    }
+  }
+  return false;
+}
+
 std::size_t purge_holes(std::size_t least_pages) {
   std::size_t purged = 0;
-  for (unsigned i = 0; i < process.map.section_count(); ++i) {
-    const pages::Section& s = process.map.section(i);
-    pages::Zone& zone = process.nodes.zone(s.zone);
-    const std::uint32_t opened = __atomic_load_n(&s.opened, __ATOMIC_ACQUIRE);
-    for (std::uint32_t k = 0; k < opened; ++k)
-      purged += purge_block(zone, s.first + k, zone.on_small_pages(s.first + k) ? 1 : least_pages);
-  }
+  HoleWalk walk;
+  purge_holes(walk, UINT32_MAX, least_pages, purged);
   return purged;
+}
+
+bool IdleObjects::note(std::uint64_t now, std::size_t free, std::size_t opened) {
+  free_.note(free);
+  free_.advance(now, free);
+  const std::size_t least = std::max(kLeast, opened / kShare);
+  const std::size_t idle = free_.low();
+  purged_ = std::min(purged_, idle);
+  waiting_ = free >= purged_ + least;
+  const bool more = idle >= purged_ + least;
+  const bool again = purged_ >= least && now - purged_at_ >= kAgain;
+  if (!more && !again) return false;
+  purged_ = idle;
+  purged_at_ = now;
+  waiting_ = false;
+  return true;
 }
 
 }  // namespace bm::heap

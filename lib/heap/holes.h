@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/config.h"
+#include "pages/watermark.h"
 
 namespace bm::heap {
 
@@ -14,5 +16,34 @@ inline constexpr std::size_t kWorthSplitting = kPagesPerBlock / 8;  // pages
 // Of pageblocks on hugepages those that have so many pages idle, others stay whole. Thread-safe, no lock held. Returns pages given
 // back.
 std::size_t purge_holes(std::size_t least_pages);
+
+// A walk through all pageblocks in pieces.
+struct HoleWalk {
+  unsigned section = 0;
+  std::uint32_t block = 0;  // of the section
+};
+// The next `blocks` of them; false: the walk is over.
+bool purge_holes(HoleWalk& walk, std::uint32_t blocks, std::size_t least_pages, std::size_t& purged);
+
+// When the background thread does so unasked: a good part of the heap's memory is free objects, and nobody has wanted them for a
+// second or two. Then not again before as much has come to it, or a minute has passed, as khugepaged fills up what was split.
+class IdleObjects {
+ public:
+  static constexpr std::uint64_t kPeriod = 1000;  // ms
+  static constexpr std::uint64_t kAgain = 60'000;
+  static constexpr std::size_t kLeast = std::size_t{32} << 20;
+  static constexpr std::size_t kShare = 8;  // of the memory opened
+
+  // At each look, bytes. True: they should go now.
+  bool note(std::uint64_t now_ms, std::size_t free, std::size_t opened);
+  // They soon may: look again within a period.
+  bool waiting() const { return waiting_; }
+
+ private:
+  pages::RecentRange<kPeriod> free_ = {};
+  std::uint64_t purged_at_ = 0;
+  std::size_t purged_ = 0;  // of what lies idle now, so much was known by then
+  bool waiting_ = false;
+};
 
 }  // namespace bm::heap

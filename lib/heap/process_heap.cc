@@ -160,6 +160,12 @@ void ProcessHeap::add_active(int n) {
   __atomic_store_n(&active_, active_ + static_cast<std::uint32_t>(n), __ATOMIC_RELAXED);
 }
 
+std::size_t ProcessHeap::slab_free_bytes() {
+  std::int64_t sum = 0;
+  for (std::uint32_t i = 1; i <= heap_count(); ++i) sum += heap(i).slab_free.load(std::memory_order_relaxed);
+  return static_cast<std::size_t>(std::max<std::int64_t>(sum, 0));
+}
+
 std::uint32_t ProcessHeap::threads_left() {
   os::LockGuard hold(lock_);
   std::uint32_t gone = 0;

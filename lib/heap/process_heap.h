@@ -48,6 +48,8 @@ class ProcessHeap {
   // Where the calling thread gets pages by preference. `heap` is its own; null while it has none.
   pages::Where local(const ThreadHeap* heap) const;
   std::uint32_t active_heaps() const { return __atomic_load_n(&active_, __ATOMIC_RELAXED); }
+  // Bytes of free objects in all slabs, roughly.
+  std::size_t slab_free_bytes();
   // active_heaps() without those of threads that ended after their exit hook. Takes the registry's lock.
   std::uint32_t threads_left();
 

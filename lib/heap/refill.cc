@@ -49,6 +49,7 @@ void ThreadHeap::start(std::uint32_t heap_index) {
   index = heap_index;
   pending.store(0, std::memory_order_relaxed);  // a first write rather than a first read: one page fault, not two
   cache_calls = process.cache_calls();          // as well, and nothing to give up yet
+  asks_at = kAskStep;
   front.tag = heap_index * pages::kFirstOwnerEntry;
   for (unsigned i = 0; i < kSmallEntries; ++i)
     front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
@@ -227,6 +228,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   own_pages(s);
   s.set_holder(index);
   rebucket(i);
+  note_slab_free(std::int64_t{info.objects} * info.size);
   if (info.size > kLargeObject) note_turnover(-static_cast<std::int32_t>(info.slab_bytes()));
   return i;
 }
@@ -239,6 +241,7 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
   s.set_holder(0);
   for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
   process.slabs.give_back(slab_index);
+  note_slab_free(-std::int64_t{info.objects} * info.size);
   give_back_pages(info.order, first);
 }
 
@@ -271,6 +274,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
     s.free_count = static_cast<std::uint16_t>(s.free_count - (n - before));
     rebucket(i);
   }
+  note_slab_free(-std::int64_t{n} * info.size);
   if (info.size > kLargeObject) note_turnover(static_cast<std::int32_t>(n * info.size));
   return n;
 }

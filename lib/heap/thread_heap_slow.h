@@ -25,6 +25,7 @@ enum class HeapState : std::uint8_t {
   kFrozen,     // in a fork's child: its own thread was inside when a signal handler forked; only remote frees
 };
 
+inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;  // bytes
 inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush of a bin in balance moves
 
 // What a bin's slow path remembers.
@@ -55,7 +56,11 @@ struct alignas(kCacheLine) ThreadHeap {
   std::uint32_t refill_clock;    // refills of any bin
   std::uint32_t cache_calls;     // ProcessHeap::cache_calls() that it has followed
   std::uint32_t no_room_since;   // as refill_clock: the last search for room that found none
-  pcp::SlabPageLists pages;      // of the zone with this number:
+  // Bytes of free objects in slabs. Slabs move from heap to heap and this does not: only the sum over all heaps means something,
+  // and that roughly. Read without the lock.
+  std::atomic<std::int64_t> slab_free;
+  std::int64_t asks_at;      // slab_free, for the background thread
+  pcp::SlabPageLists pages;  // of the zone with this number:
   unsigned pages_zone;
 
   // --- any thread
@@ -132,6 +137,9 @@ struct alignas(kCacheLine) ThreadHeap {
   }
 
  private:
+  void note_slab_free(std::int64_t bytes) {
+    slab_free.store(slab_free.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  }
   bool resize_bin(unsigned size_class, unsigned capacity);
   void adapt_for_refill(unsigned size_class);
   unsigned bin_to_shrink(std::size_t more_bytes) const;
@@ -149,6 +157,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void close_bin(unsigned size_class);
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
+  void ask_for_sleepers();
   void* allocate_run(unsigned size_class, unsigned want, bool* zeroed);
 };
 

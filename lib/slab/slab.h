@@ -12,6 +12,7 @@
 //   | free[4]                                 32 |    | remote[4]                           32 |
 //   | first, next, prev, heap                 16 |    | pending_next, queued                 8 |
 //   | free_count, size_class, bucket, known    8 |
+//   | may_have_remote, set by any thread       1 |
 #pragma once
 
 #include <algorithm>
@@ -37,7 +38,8 @@ struct alignas(kCacheLine) Slab {
   std::uint16_t free_count;
   std::uint8_t size_class;
   std::uint8_t bucket;
-  std::uint32_t known;  // the table's: 0 when its memory has gone back, and nobody has taken it since
+  std::uint32_t known;                // the table's: 0 when its memory has gone back, and nobody has taken it since
+  std::atomic<bool> may_have_remote;  // else no bit of `remote` is set: a free by the owner needs not look at line 1
 
   alignas(kCacheLine) std::atomic<std::uint64_t> remote[kMapWords];
   std::atomic<std::uint32_t> pending_next;
@@ -63,7 +65,9 @@ struct alignas(kCacheLine) Slab {
   // False: it was free already, perhaps by another thread.
   bool put(unsigned i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
-    if (((free[i / 64] | remote[i / 64].load(std::memory_order_relaxed)) & bit) != 0) return false;
+    if ((free[i / 64] & bit) != 0) return false;
+    if (may_have_remote.load(std::memory_order_relaxed) && (remote[i / 64].load(std::memory_order_relaxed) & bit) != 0)
+      return false;
     __atomic_store_n(&free[i / 64], free[i / 64] | bit, __ATOMIC_RELAXED);
     ++free_count;
     return true;
@@ -72,7 +76,9 @@ struct alignas(kCacheLine) Slab {
   bool put_remote(unsigned i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
     if ((__atomic_load_n(&free[i / 64], __ATOMIC_RELAXED) & bit) != 0) return false;
-    return (remote[i / 64].fetch_or(bit) & bit) == 0;
+    const bool was_in_use = (remote[i / 64].fetch_or(bit) & bit) == 0;
+    if (!may_have_remote.load()) may_have_remote.store(true);  // after the bit: merge_remote() goes the other way
+    return was_in_use;
   }
   // A remote freer sets the bit, then looks at `queued`; the owner clears `queued`, then looks at the bits. All four are
   // sequentially consistent, so that a freed object is never overlooked.
@@ -80,6 +86,7 @@ struct alignas(kCacheLine) Slab {
   // False: an object was free already.
   bool merge_remote() {
     bool sound = true;
+    may_have_remote.store(false);
     for (unsigned w = 0; w < kMapWords; ++w) {
       if (remote[w].load() == 0) continue;
       const std::uint64_t r = remote[w].exchange(0);
@@ -97,7 +104,9 @@ struct alignas(kCacheLine) Slab {
   // Occupancy bucket for free_count > 0: 0 holds the fullest quarter.
   std::uint8_t wanted_bucket() const {
     if (free_count == 0) return kUnlisted;
-    return static_cast<std::uint8_t>((static_cast<unsigned>(free_count) - 1) * kBuckets / size_info().objects);
+    // A quarter of the slab's bytes, tail and all, which takes no division.
+    static_assert(kBuckets == 4);
+    return static_cast<std::uint8_t>(((free_count - 1U) * size_info().size) >> (kPageShift - 2 + size_info().order));
   }
 };
 static_assert(sizeof(Slab) == 2 * kCacheLine);

@@ -17,6 +17,7 @@
 #include "heap/background.h"
 #include "tests/heap/check_heap.h"
 #include "tests/heap/churn.h"
+#include "tests/heap/survivors.h"
 #include "tests/heap/threads.h"
 
 using namespace bm;
@@ -95,6 +96,48 @@ TEST_CASE("in use again at once, nothing goes back", "[heap][background][native]
     const std::size_t purged = zone_counters().purged_pages;
     for (int i = 0; i < 20; ++i) use(100);
     BM_CHILD_REQUIRE(zone_counters().purged_pages - purged < 50 * kMiB >> kPageShift);
+    return true;
+  });
+}
+
+TEST_CASE("pages of slabs in which nothing is in use go back although the program sleeps",
+          "[heap][background][native]") {
+  const bool has_heap = GENERATE(true, false);  // the other thread
+  CAPTURE(has_heap);
+  check_child([has_heap] {
+    deallocate(allocate(100));
+    Worker worker;
+    if (has_heap) worker.run([] { deallocate(allocate(100)); });
+    Survivors some(1500, 200 * kMiB, 10);
+    deallocate(allocate(200'000));
+    const std::size_t full = rss_bytes();
+    BM_CHILD_REQUIRE(within([&] { return rss_bytes() + 90 * kMiB < full; }));
+    BM_CHILD_REQUIRE(at_work());
+    BM_CHILD_REQUIRE(some.intact());
+    BM_CHILD_REQUIRE(heap::validate() == 0);
+    for (void*& p : some.blocks)
+      if (p == nullptr) p = allocate(1500);
+    return heap::validate() == 0;
+  });
+}
+
+TEST_CASE("without a heap of their own other threads count where much is free", "[heap][background][native]") {
+  check_child([] {
+    deallocate(allocate(100));
+    {
+      Worker worker;
+      use(40);
+      deallocate(allocate(200'000));
+      BM_CHILD_REQUIRE(!at_work());  // nothing lies idle
+      { const Survivors some(1500, 200 * kMiB, 10); }
+      deallocate(allocate(300'000));  // by a slow path
+      BM_CHILD_REQUIRE(within(at_work));
+      BM_CHILD_REQUIRE(tasks() == 3);
+    }
+    BM_CHILD_REQUIRE(within([] { return !at_work() && tasks() == 1; }));
+    { const Survivors some(1500, 200 * kMiB, 10); }
+    deallocate(allocate(400'000));
+    BM_CHILD_REQUIRE(!at_work());
     return true;
   });
 }

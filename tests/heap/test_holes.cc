@@ -1,4 +1,4 @@
-// test_holes.cc: trim gives back what lies idle inside slabs and pageblocks, and what describes nothing.  layer: tests
+// test_holes.cc: what lies idle inside slabs and pageblocks goes back, and what describes nothing; when it counts as idle.  layer: tests
 #include <catch2/catch.hpp>
 
 #include <sys/mman.h>
@@ -8,6 +8,7 @@
 #include "heap/heap.h"
 #include "heap/holes.h"
 #include "tests/heap/check_heap.h"
+#include "tests/heap/survivors.h"
 #include "tests/heap/threads.h"
 
 using namespace bm;
@@ -28,35 +29,6 @@ std::size_t descriptor_bytes() {
   for (std::size_t at = 0; at < bytes; at += kPageSize) n += os::linux_vm.resident(start + at, kPageSize);
   return n;
 }
-
-// Many objects of one size, of which every `every`-th stays.
-struct Survivors {
-  Survivors(std::size_t bytes_each, std::size_t total, std::size_t every) : bytes(bytes_each) {
-    for (std::size_t sum = 0; sum < total; sum += bytes) {
-      blocks.push_back(allocate(bytes));
-      paint(blocks.back(), bytes, blocks.size());
-    }
-    for (std::size_t i = 0; i < blocks.size(); ++i)
-      if (i % every != 0) deallocate(std::exchange(blocks[i], nullptr));
-  }
-  ~Survivors() {
-    for (void* const p : blocks) deallocate(p);
-  }
-  std::size_t pages() const {  // that hold a part of them
-    std::set<std::uintptr_t> all;
-    for (void* const p : blocks)
-      if (p != nullptr)
-        for (std::size_t k = 0; k < bytes; k += 16) all.insert((reinterpret_cast<std::uintptr_t>(p) + k) >> kPageShift);
-    return all.size();
-  }
-  bool intact() const {
-    for (std::size_t i = 0; i < blocks.size(); ++i)
-      if (blocks[i] != nullptr && !painted(blocks[i], bytes, i + 1)) return false;
-    return true;
-  }
-  std::size_t bytes;
-  std::vector<void*> blocks;
-};
 
 }  // namespace
 
@@ -96,6 +68,61 @@ TEST_CASE("a hugepage with little idle stays whole, unless all has to go", "[hea
   CHECK(heap::purge_holes(heap::kWorthSplitting) * kPageSize < 3 * kMiB / 2);  // of the part on small pages
   CHECK(heap::purge_holes(1) * kPageSize > kMiB);
   CHECK(most.intact());
+}
+
+TEST_CASE("a walk in pieces finds what a whole one does", "[heap][holes]") {
+  heap::trim(0);
+  const Survivors some(1500, 64 * kMiB, 300);
+  flush_own();
+  heap::HoleWalk walk;
+  std::size_t purged = 0;
+  unsigned pieces = 1;
+  while (heap::purge_holes(walk, 5, 1, purged)) ++pieces;
+  CHECK(pieces >= 64 * kMiB / kPageblockSize / 5);
+  CHECK(purged * kPageSize > 40 * kMiB);
+  CHECK(heap::purge_holes(1) == 0);
+  CHECK(some.intact());
+}
+
+// In MiB and seconds.
+TEST_CASE("free objects are idle when nobody has wanted them for one to two periods", "[heap][holes]") {
+  heap::IdleObjects idle;
+  std::uint64_t now = 1'000'000;
+  const auto look = [&](std::size_t free, std::uint64_t ms = 500, std::size_t opened = 400) {
+    now += ms;
+    return idle.note(now, free * kMiB, opened * kMiB);
+  };
+  const auto looks = [&](std::size_t free, int n) {  // the first that says so
+    for (int i = 1; i <= n; ++i)
+      if (look(free)) return i;
+    return 0;
+  };
+  CHECK(looks(49, 10) == 0);  // less than an eighth
+  CHECK_FALSE(idle.waiting());
+  const int first = looks(60, 10);
+  CHECK(first >= 3);
+  CHECK(first <= 5);
+  CHECK_FALSE(idle.waiting());
+  CHECK(looks(60, 20) == 0);   // once
+  CHECK(looks(105, 20) == 0);  // not as much again
+  CHECK_FALSE(look(120));
+  CHECK(idle.waiting());
+  CHECK(looks(120, 10) != 0);
+  CHECK(looks(120, 60) == 0);
+  now += heap::IdleObjects::kAgain;
+  CHECK(look(120));  // after a minute
+  SECTION("what was wanted meanwhile was not idle") {
+    CHECK_FALSE(look(20));
+    CHECK(looks(80, 2) == 0);
+    CHECK(looks(80, 5) != 0);
+  }
+  SECTION("that comes and goes is not") {
+    for (int i = 0; i < 40; ++i) CHECK_FALSE(look(i % 2 == 0 ? 300 : 10));
+  }
+  SECTION("of a small heap 32 MiB are little") {
+    CHECK_FALSE(look(10, 500, 40));
+    CHECK(looks(31, 10) == 0);
+  }
 }
 
 TEST_CASE("descriptors of slabs that are gone give their memory back, and are used again first", "[heap][holes]") {
