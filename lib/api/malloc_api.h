@@ -32,11 +32,11 @@ inline void free(void* block) {
   free_slow(block);
 }
 
-void* calloc(std::size_t count, std::size_t size, heap::CallPath path = 0);
+void* calloc(std::size_t count, std::size_t size, heap::CallPath path = {});
 
 // realloc(null, n) is malloc(n); realloc(p, 0) frees and returns null with errno kept, as glibc does.
-void* realloc(void* block, std::size_t bytes, heap::CallPath path = 0);
-void* reallocarray(void* block, std::size_t count, std::size_t size, heap::CallPath path = 0);
+void* realloc(void* block, std::size_t bytes, heap::CallPath path = {});
+void* reallocarray(void* block, std::size_t count, std::size_t size, heap::CallPath path = {});
 
 // A block aligned to a power of two, which is the caller's promise; errno as malloc.
 void* allocate_aligned(std::size_t bytes, std::size_t alignment);

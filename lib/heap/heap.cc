@@ -16,7 +16,15 @@ namespace {
 
 using slab::kClass;
 
-// c: a class, or the twin of one.
+// c: a class, or the twin of one. What the fast path leaves to the slow one although there may be objects in the bin.
+void* take_ready(unsigned c) {
+  Front* const f = t_state.front;
+  if (f->tag == kNoTag) return nullptr;
+  Bin& bin = f->bins[c];
+  return *bin.top != nullptr ? *bin.top-- : nullptr;
+}
+
+// c: as above.
 void* allocate_from_bin(unsigned c, CallPath path, bool* zeroed) {
   process.settle_fork();
   Reclaim reclaim(kClass[c].size);
@@ -36,7 +44,8 @@ void* allocate_from_bin(unsigned c, CallPath path, bool* zeroed) {
 
 void* allocate_in_class(unsigned c, CallPath path, bool* zeroed) {
   if (c < slab::kSlabClasses) c += static_cast<unsigned>(lifetimes.way(path) / sizeof(Bin));
-  return allocate_from_bin(c, path, zeroed);
+  void* const p = take_ready(c);
+  return p != nullptr ? p : allocate_from_bin(c, path, zeroed);
 }
 
 void* allocate_beyond_classes(std::size_t bytes, std::size_t alignment, bool* zeroed) {
@@ -118,7 +127,7 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
   const unsigned c = alignment <= kPageSize ? slab::class_of(bytes, alignment) : slab::kClasses;
   if (c == slab::kClasses) return allocate_beyond_classes(bytes, alignment, nullptr);
   void* const p = allocate_fast(kClass[c].size);
-  return p != nullptr ? p : allocate_in_class(c, 0, nullptr);
+  return p != nullptr ? p : allocate_in_class(c, {}, nullptr);
 }
 
 void* allocate_hinted(std::size_t bytes, std::size_t alignment, Lifetime lifetime) {
@@ -126,10 +135,8 @@ void* allocate_hinted(std::size_t bytes, std::size_t alignment, Lifetime lifetim
   unsigned c = alignment <= kPageSize ? slab::class_of(bytes, alignment) : slab::kClasses;
   if (c == slab::kClasses) return allocate_beyond_classes(bytes, alignment, nullptr);
   if (c < slab::kSlabClasses && lifetime == Lifetime::kShort) c += slab::kTwins;
-  Front* const f = t_state.front;
-  if (f->tag != kNoTag)
-    if (Bin& bin = f->bins[c]; *bin.top != nullptr) return *bin.top--;
-  return allocate_from_bin(c, 0, nullptr);
+  void* const p = take_ready(c);
+  return p != nullptr ? p : allocate_from_bin(c, {}, nullptr);
 }
 
 void deallocate_slow(void* p) {

@@ -9,10 +9,10 @@
 namespace bm::heap {
 
 // The full paths behind allocate_fast() and deallocate_fast(). `path` is call_path() of the function that the user called.
-void* allocate_slow(std::size_t bytes, CallPath path = 0);  // any size; beyond PTRDIFF_MAX null
+void* allocate_slow(std::size_t bytes, CallPath path = {});  // any size; beyond PTRDIFF_MAX null
 void deallocate_slow(void* p);  // null is fine; a double or foreign free is reported and fatal
 
-void* allocate_zeroed(std::size_t bytes, CallPath path = 0);
+void* allocate_zeroed(std::size_t bytes, CallPath path = {});
 void* allocate_aligned(std::size_t bytes, std::size_t alignment);  // alignment: a power of two
 
 enum class Lifetime : unsigned char { kLong, kShort };
@@ -21,7 +21,7 @@ enum class Lifetime : unsigned char { kLong, kShort };
 void* allocate_hinted(std::size_t bytes, std::size_t alignment, Lifetime lifetime);
 
 // p not null, bytes > 0. Null: p is untouched. In place where the pages behind are free.
-void* reallocate(void* p, std::size_t bytes, CallPath path = 0);
+void* reallocate(void* p, std::size_t bytes, CallPath path = {});
 
 std::size_t usable_size(const void* p);  // 0 for null and for what is not ours
 bool owns(const void* p);                // the start of a block in use, as far as can be told

@@ -2,6 +2,7 @@
 #include "heap/lifetime.h"
 
 #include "heap/thread_heap.h"
+#include "os/code.h"
 
 namespace bm::heap {
 namespace {
@@ -12,6 +13,10 @@ constexpr std::uint32_t kShare = 32;              // much: one part in so many o
 constexpr std::uint32_t kLeastObjects = 1024;     // and so many objects
 constexpr std::uint32_t kLeastKib = 128;          // or bytes
 constexpr std::uint32_t kPeriodKib = 128 * 1024;  // counts are halved after each such volume
+constexpr std::uint32_t kEnoughLooks = 4096;      // in vain
+constexpr std::uint32_t kPatience = 16;           // refills of another path, before that one is looked at instead
+constexpr std::uint8_t kReturns = 2;
+static_assert(Lifetimes::kSlots * 2 <= UINT8_MAX);
 
 void add(std::atomic<std::uint32_t>& to, std::size_t n) {
   to.store(to.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n), std::memory_order_relaxed);
@@ -41,6 +46,51 @@ bool Lifetimes::much(const Count& c) const {
   return share(c.objects, all_.objects, kLeastObjects) || share(c.kib, all_.kib, kLeastKib);
 }
 
+void Lifetimes::begin_look(Look& look, CallPath path, std::size_t cell) {
+  look.owner.store(static_cast<std::uint32_t>(cell + 1), std::memory_order_relaxed);
+  look.looks.store(1, std::memory_order_relaxed);
+  unsigned slot = 1;  // the first word is the return address itself, or what the callee has saved
+  for (Look::Word& word : look.words) {
+    while (slot < kSlots && readable(path, slot) && !os::in_program(path.stack[slot])) ++slot;
+    const bool found = slot < kSlots && readable(path, slot);
+    word.slot.store(found ? static_cast<std::uint16_t>(slot) : 0, std::memory_order_relaxed);
+    word.value.store(found ? path.stack[slot] : 0, std::memory_order_relaxed);
+    word.differs.store(false, std::memory_order_relaxed);
+    word.returns.store(0, std::memory_order_relaxed);
+    ++slot;
+  }
+}
+
+// The slot whose word tells such paths apart; 0: none yet.
+unsigned Lifetimes::telling_slot(CallPath path, std::size_t cell) {
+  if (path.stack == nullptr) return 0;
+  Look& look = looks_[cell % kLooks];
+  const std::uint32_t looks = look.looks.load(std::memory_order_relaxed);
+  if (look.owner.load(std::memory_order_relaxed) != cell + 1) {
+    // Of who has been looked at enough, or comes no more, the place is free.
+    look.looks.store(looks + 1, std::memory_order_relaxed);
+    if (looks % kPatience == 0 || looks >= kEnoughLooks) begin_look(look, path, cell);
+    return 0;
+  }
+  if (looks >= kEnoughLooks) return 0;
+  look.looks.store(looks + 1, std::memory_order_relaxed);
+  for (Look::Word& word : look.words) {
+    const unsigned slot = word.slot.load(std::memory_order_relaxed);
+    if (slot == 0 || !readable(path, slot)) return 0;
+    const std::uintptr_t now = path.stack[slot];
+    if (now != word.value.load(std::memory_order_relaxed)) {
+      if (os::in_program(now)) word.differs.store(true, std::memory_order_relaxed);
+      continue;
+    }
+    if (!word.differs.load(std::memory_order_relaxed)) continue;
+    word.differs.store(false, std::memory_order_relaxed);
+    const auto returns = static_cast<std::uint8_t>(word.returns.load(std::memory_order_relaxed) + 1);
+    word.returns.store(returns, std::memory_order_relaxed);
+    if (returns >= kReturns) return slot;
+  }
+  return 0;
+}
+
 void Lifetimes::note(CallPath path, std::size_t objects, std::size_t bytes, std::uint32_t slabs) {
   if (!tells_apart(slabs)) return;
   const std::size_t kib = (bytes + 1023) / 1024;
@@ -51,13 +101,19 @@ void Lifetimes::note(CallPath path, std::size_t objects, std::size_t bytes, std:
     all_.kib.store(all_.kib.load(std::memory_order_relaxed) / 2, std::memory_order_relaxed);
     add(all_.period, 1);
   }
-  if (path == 0 || way(path) != 0) return;
-  const std::size_t cell = cell_of(path);
+  if (path.key == 0) return;
+  std::size_t cell = cell_of(path.key);
+  const auto decide = [&](std::uint8_t v) { __atomic_store_n(&verdict_[cell], v, __ATOMIC_RELAXED); };
+  if (verdict(cell) == kDraining)
+    if (const unsigned slot = telling_slot(path, cell); slot != 0)
+      decide(static_cast<std::uint8_t>(2 * slot + kElsewhere));
+  if ((verdict(cell) & kElsewhere) != 0) cell = cell_of(key_of_word(path, verdict(cell) / 2));
+  if (verdict(cell) != 0) return;
   Count& c = cells_[cell];
   age(c);
   add(c.objects, objects);
   add(c.kib, kib);
-  if (much(c)) __atomic_store_n(&verdict_[cell], kDraining, __ATOMIC_RELAXED);
+  if (much(c)) decide(kDraining);
 }
 
 }  // namespace bm::heap

@@ -71,16 +71,23 @@ extern constinit thread_local ThreadState t_state __attribute__((tls_model("init
 constexpr std::size_t bin_offset(unsigned size_class) { return size_class * sizeof(Bin); }
 
 // Null: not served here.
-[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes, CallPath path = 0) {
+[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes, CallPath path = {}) {
   Front* const f = t_state.front;
   std::size_t offset;
   if (bytes <= slab::kTableLimit) [[likely]] {
     offset = f->small_offset[(bytes + kMinAlignment - 1) / kMinAlignment];
-    offset += lifetimes.way(path);
+    std::size_t way;
+    if (!lifetimes.quick_way(path, way)) [[unlikely]]
+      return nullptr;
+    offset += way;
   } else if (bytes <= slab::kMaxClassSize && f->tag != kNoTag) {
     const unsigned c = slab::class_of(bytes);
     offset = bin_offset(c);
-    if (c < slab::kSlabClasses) offset += lifetimes.way(path);
+    if (c < slab::kSlabClasses) {
+      std::size_t way;
+      if (!lifetimes.quick_way(path, way)) return nullptr;
+      offset += way;
+    }
   } else {
     return nullptr;
   }

@@ -5,20 +5,27 @@
 
 namespace bm::os {
 
-// How deep the stack is in the function that this is inlined into, from an origin of the thread's: the same for all threads
-// but the first, as libc puts the record that the thread pointer points to at the top of each stack it makes.
-[[gnu::always_inline]] inline std::uintptr_t stack_depth() {
-  std::uintptr_t p;
+struct StackPlace {
+  std::uintptr_t top;    // address of the lowest word in use
+  std::uintptr_t depth;  // from an origin of the thread's
+};
+
+// Where the stack is in the function that this is inlined into. The depth is the same for all threads but the first, as libc puts
+// the record that the thread pointer points to at the top of each stack it makes.
+[[gnu::always_inline]] inline StackPlace stack_place() {
+  StackPlace here;
 #if defined(__x86_64__)
-  asm("mov %%rsp, %0\n\tsub %%fs:0, %0" : "=r"(p) : : "cc");
+  asm("mov %%rsp, %0" : "=r"(here.top));
+  here.depth = here.top;
+  asm("sub %%fs:0, %0" : "+r"(here.depth) : : "cc");
 #elif defined(__aarch64__)
   std::uintptr_t origin;
-  asm("mov %0, sp\n\tmrs %1, tpidr_el0" : "=r"(p), "=r"(origin));
-  p -= origin;
+  asm("mov %0, sp\n\tmrs %1, tpidr_el0" : "=r"(here.top), "=r"(origin));
+  here.depth = here.top - origin;
 #else
-  p = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  here.top = here.depth = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
 #endif
-  return p;
+  return here;
 }
 
 }  // namespace bm::os

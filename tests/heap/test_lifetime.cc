@@ -1,12 +1,16 @@
 // test_lifetime.cc: contexts that allocate much get slabs, and pageblocks, of their own.  layer: tests
 #include <catch2/catch.hpp>
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "heap/lifetime.h"
+#include "os/code.h"
 #include "tests/heap/check_heap.h"
 #include "tests/heap/support.h"
 
@@ -16,7 +20,7 @@ using heap::CallPath;
 
 namespace {
 
-constexpr CallPath kOften = 0x1000, kSeldom = 0x2000;
+constexpr CallPath kOften = {0x1000}, kSeldom = {0x2000};
 
 void* allocate_from(CallPath path, std::size_t bytes) {
   void* const p = heap::allocate_fast(bytes, path);
@@ -95,7 +99,7 @@ TEST_CASE("LT-1: what allocates much moves to the twin, what is rare stays; thei
 
 TEST_CASE("without a path there is no verdict", "[heap][lifetime]") {
   in_process([] {
-    for (int i = 0; i < 200'000; ++i) BM_CHILD_REQUIRE(!place_of(allocate_from(0, 100)).twin);
+    for (int i = 0; i < 200'000; ++i) BM_CHILD_REQUIRE(!place_of(allocate_from({}, 100)).twin);
     return true;
   });
 }
@@ -176,14 +180,14 @@ TEST_CASE("threads of one program share the verdicts", "[heap][lifetime][threads
 
 namespace {
 
-[[gnu::noinline]] CallPath callee() {
+[[gnu::noinline]] std::uint32_t callee() {
   asm volatile("" ::: "memory");  // each call is made
-  return heap::call_path();
+  return heap::call_path().key;
 }
-[[gnu::noinline]] CallPath deeper() {
+[[gnu::noinline]] std::uint32_t deeper() {
   volatile char room[512];
   room[0] = 1;
-  const CallPath p = callee();
+  const std::uint32_t p = callee();
   return room[0] == 1 ? p : 0;  // no tail call
 }
 
@@ -191,16 +195,155 @@ namespace {
 
 TEST_CASE("a call path differs by caller and by the depth of the stack, and is the same on every thread",
           "[heap][lifetime]") {
-  CallPath first[3];
-  for (CallPath& p : first) p = callee();
+  std::uint32_t first[3];
+  for (std::uint32_t& p : first) p = callee();
   CHECK(first[0] == first[2]);
-  const CallPath other = callee();
+  const std::uint32_t other = callee();
   CHECK(other != first[0]);
   CHECK(deeper() != first[0]);
   CHECK(deeper() != other);
-  CallPath seen[2] = {};
-  const auto look = [](CallPath* out) { *out = callee(); };
+  std::uint32_t seen[2] = {};
+  const auto look = [](std::uint32_t* out) { *out = callee(); };
   std::thread(look, &seen[0]).join();
   std::thread(look, &seen[1]).join();
   CHECK(seen[0] == seen[1]);
+}
+
+namespace {
+
+// What lies above a call: a word of each place in the program tells who called the wrapper.
+struct Stack {
+  explicit Stack(std::size_t at = 0) : words(reinterpret_cast<std::uintptr_t*>(pages.data()) + at) {}
+  CallPath path(std::uint32_t key = 0x3000) const { return {key, words}; }
+  static std::uintptr_t place(int n) {
+    static const char names[8][16] = {};
+    return reinterpret_cast<std::uintptr_t>(names[n]);
+  }
+  alignas(kPageSize) std::array<char, 2 * kPageSize> pages{};
+  std::uintptr_t* words;
+};
+
+constexpr std::uint32_t kSlabs = 1000;
+constexpr std::size_t kTwinsWay = heap::bin_offset(slab::kTwins);
+
+// A refill by a path whose word `slot` points to that place. The others point nowhere.
+void refill(heap::Lifetimes& own, Stack& stack, unsigned slot, int place, int times = 1) {
+  stack.words[slot] = Stack::place(place);
+  for (int i = 0; i < times; ++i) own.note(stack.path(), 64, 6400, kSlabs);
+}
+std::size_t way_from(const heap::Lifetimes& own, Stack& stack, unsigned slot, int place) {
+  stack.words[slot] = Stack::place(place);
+  return own.way(stack.path());
+}
+
+}  // namespace
+
+TEST_CASE("behind a wrapper a word further up the stack tells paths apart", "[heap][lifetime]") {
+  const auto own = std::make_unique<heap::Lifetimes>();
+  const auto stack = std::make_unique<Stack>();
+  stack->words[1] = 4711;                                           // points nowhere
+  stack->words[2] = Stack::place(7);                                // always the same
+  stack->words[3] = reinterpret_cast<std::uintptr_t>(stack.get());  // not into the program
+  for (int i = 0; i < 40; ++i) {
+    refill(*own, *stack, 5, 0, 50);
+    refill(*own, *stack, 5, 1);
+  }
+  CHECK(way_from(*own, *stack, 5, 0) == kTwinsWay);
+  CHECK(way_from(*own, *stack, 5, 1) == 0);
+  CHECK(way_from(*own, *stack, 5, 2) == 0);
+  std::size_t way = 0;
+  CHECK_FALSE(own->quick_way(stack->path(), way));
+  stack->words[2] = Stack::place(6);  // no matter
+  CHECK(way_from(*own, *stack, 5, 0) == kTwinsWay);
+}
+
+TEST_CASE("callers one after the other are no wrapper's", "[heap][lifetime]") {
+  const auto own = std::make_unique<heap::Lifetimes>();
+  const auto stack = std::make_unique<Stack>();
+  for (int place = 0; place < 8; ++place) refill(*own, *stack, 2, place, 300);
+  std::size_t way = 0;
+  CHECK(own->quick_way(stack->path(), way));
+  CHECK(way == kTwinsWay);
+}
+
+TEST_CASE("a path that allocates little is not looked at", "[heap][lifetime]") {
+  const auto own = std::make_unique<heap::Lifetimes>();
+  const auto stack = std::make_unique<Stack>();
+  for (int i = 0; i < 400; ++i) {
+    own->note({0x5000}, 64, 6400, kSlabs);
+    if (i % 50 == 0) refill(*own, *stack, 2, i / 50 % 2);
+  }
+  std::size_t way = 0;
+  CHECK(own->quick_way(stack->path(), way));
+  CHECK(way == 0);
+}
+
+TEST_CASE("no word beyond the stack's page is read", "[heap][lifetime]") {
+  auto* const memory =
+      static_cast<char*>(mmap(nullptr, 2 * kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(memory != MAP_FAILED);
+  REQUIRE(mprotect(memory + kPageSize, kPageSize, PROT_NONE) == 0);
+  const auto own = std::make_unique<heap::Lifetimes>();
+  const auto stack = std::make_unique<Stack>();
+  for (int i = 0; i < 40; ++i) {
+    refill(*own, *stack, 5, 0, 50);
+    refill(*own, *stack, 5, 1);
+  }
+  REQUIRE(way_from(*own, *stack, 5, 0) == kTwinsWay);
+  for (std::size_t words = 1; words < 8; ++words) {  // another path, of the same cell, near the top of its stack
+    auto* const top = reinterpret_cast<std::uintptr_t*>(memory + kPageSize) - words;
+    if (words > 5) top[5] = Stack::place(0);
+    CHECK(own->way({0x3000, top}) == (words > 5 ? kTwinsWay : 0));
+    own->note({0x3000, top}, 64, 6400, kSlabs);
+  }
+  CHECK(own->way({0x3000}) == 0);
+  munmap(memory, 2 * kPageSize);
+}
+
+namespace {
+
+[[gnu::noinline]] void* inner_wrapper(std::size_t bytes) {
+  const CallPath path = heap::call_path();
+  void* const p = allocate_from(path, bytes);
+  if (p == nullptr) std::abort();
+  return p;
+}
+[[gnu::noinline]] void* outer_wrapper(std::size_t bytes) {
+  void* const p = inner_wrapper(bytes == 0 ? 1 : bytes);
+  if (p == nullptr) std::abort();
+  return p;
+}
+[[gnu::noinline]] void* often_site(std::size_t bytes) {
+  void* const p = outer_wrapper(bytes);
+  *static_cast<volatile char*>(p) = 1;
+  return p;
+}
+[[gnu::noinline]] void* seldom_site(std::size_t bytes) {
+  void* const p = outer_wrapper(bytes);
+  *static_cast<volatile char*>(p) = 2;
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("what lives long keeps few pageblocks, also behind two wrappers", "[heap][lifetime][native]") {
+  if (!os::in_program(reinterpret_cast<std::uintptr_t>(&often_site))) {
+    WARN("libc cannot tell what is in the program: not tested");
+    return;
+  }
+  in_process([] {
+    std::vector<void*> often, seldom;
+    for (int i = 0; i < 1'200'000; ++i) {
+      if (i % 200 == 0)
+        seldom.push_back(seldom_site(100));
+      else
+        often.push_back(often_site(100));
+    }
+    const std::size_t before = pageblocks_in_use();
+    for (void* const p : often) deallocate(p);
+    BM_CHILD_REQUIRE(pageblocks_in_use() <= before / 5);
+    BM_CHILD_REQUIRE(heap::validate() == 0);
+    for (void* const p : seldom) deallocate(p);
+    return true;
+  });
 }

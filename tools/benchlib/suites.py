@@ -110,6 +110,24 @@ def ping_pong(session: Session) -> None:
                     session.results.add(line, "ms", allocator, value * 1000)
 
 
+LARGE_LOADS = 10
+
+
+def large(session: Session) -> None:
+    """400 MB in blocks above 64 KiB that come and go, or grow: processor seconds, and peak RSS in percent of what was live."""
+    session.rounds_or(5)
+    session.warm_mib = 1536
+    binary = str(program(session, "large_blocks"))
+    for number, allocators in session.interleaved():
+        for load in range(LARGE_LOADS):
+            session.progress(f"round {number + 1} of {session.rounds}, load {load}")
+            for allocator in allocators:
+                run = session.run(allocator, [binary, str(load)], pinned=True)
+                for line, value in run.figures().items() if run else ():
+                    if session.wanted.search(line):
+                        session.results.add(line, "s" if line.endswith("time") else "%", allocator, value)
+
+
 def startup(session: Session) -> None:
     """A trivial program, started 200 times: time over preloading an empty .so, memory over plain glibc."""
     session.rounds_or(200)
@@ -159,5 +177,5 @@ def small_heap(session: Session) -> None:
                 session.results.add(line, "KiB", allocator, value)
 
 
-SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "startup": startup,
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "large": large, "startup": startup,
           "small-heap": small_heap, "pages": pages, "reader": reader, "memory": memory, "real": real}
