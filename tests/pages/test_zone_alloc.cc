@@ -169,6 +169,15 @@ TEST_CASE("fresh memory is known to be zero, used memory is not", "[zone]") {
   CHECK_FALSE(z.alloc(1).zeroed);
 }
 
+TEST_CASE("without the lock, how many pages of a pageblock are free", "[zone]") {
+  FakeVm vm;
+  Fixture z;
+  const Run run = z.alloc(10);
+  CHECK(z.zone.free_pages_guess({0}) == kBlock - 10);
+  z.zone.free(run.first, 3);
+  CHECK(z.zone.free_pages_guess({0}) == kBlock - 7);
+}
+
 TEST_CASE("pages freed twice are fatal: in whole, in part, by batch", "[zone]") {
   FakeVm vm;
   Fixture z;
