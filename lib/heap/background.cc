@@ -49,7 +49,7 @@ void Background::allow_for_sleepers() {
   if (process.active_heaps() == 1 && state_.load() == State::kNone && os::thread_count() > 1) allow();
 }
 
-// The thread is not made for threads without heaps alone, but stays for them where it was.
+// Threads without heaps count for whether it is made, and afterwards where there were no others.
 bool Background::has_company() {
   if (process.threads_left() > 1) return true;
   const std::uint32_t own = at_work() ? 1 : 0;

@@ -51,10 +51,10 @@ void Lifetimes::begin_look(Look& look, CallPath path, std::size_t cell) {
   look.looks.store(1, std::memory_order_relaxed);
   unsigned slot = 1;  // the first word is the return address itself, or what the callee has saved
   for (Look::Word& word : look.words) {
-    while (slot < kSlots && readable(path, slot) && !os::in_program(path.stack[slot])) ++slot;
+    while (slot < kSlots && readable(path, slot) && !os::in_program(word_at(path, slot))) ++slot;
     const bool found = slot < kSlots && readable(path, slot);
     word.slot.store(found ? static_cast<std::uint16_t>(slot) : 0, std::memory_order_relaxed);
-    word.value.store(found ? path.stack[slot] : 0, std::memory_order_relaxed);
+    word.value.store(found ? word_at(path, slot) : 0, std::memory_order_relaxed);
     word.differs.store(false, std::memory_order_relaxed);
     word.returns.store(0, std::memory_order_relaxed);
     ++slot;
@@ -77,7 +77,7 @@ unsigned Lifetimes::telling_slot(CallPath path, std::size_t cell) {
   for (Look::Word& word : look.words) {
     const unsigned slot = word.slot.load(std::memory_order_relaxed);
     if (slot == 0 || !readable(path, slot)) return 0;
-    const std::uintptr_t now = path.stack[slot];
+    const std::uintptr_t now = word_at(path, slot);
     if (now != word.value.load(std::memory_order_relaxed)) {
       if (os::in_program(now)) word.differs.store(true, std::memory_order_relaxed);
       continue;

@@ -22,8 +22,8 @@ namespace bm::heap {
 
 struct CallPath {
   std::uint32_t key = 0;  // 0: unknown
-  const std::uintptr_t* stack =
-      nullptr;  // the words above the callee's, while the call lasts; null: not to be looked at
+  // The words of the stack from there on, while the call lasts; null: not to be looked at.
+  const std::uintptr_t* stack = nullptr;
 };
 
 // Of the function that this is inlined into: one that users call.
@@ -77,8 +77,12 @@ class Lifetimes {
     const auto at = reinterpret_cast<std::uintptr_t>(path.stack);
     return at % kPageSize + (slot + 1) * sizeof(std::uintptr_t) <= kPageSize && path.stack != nullptr;
   }
+  // Of a frame of the program's, of which AddressSanitizer thinks that nobody else should read there.
+  __attribute__((no_sanitize("address"))) static std::uintptr_t word_at(CallPath path, std::size_t slot) {
+    return path.stack[slot];
+  }
   static std::uint32_t key_of_word(CallPath path, std::size_t slot) {
-    return readable(path, slot) ? path.key + static_cast<std::uint32_t>(path.stack[slot]) * 5 : path.key;
+    return readable(path, slot) ? path.key + static_cast<std::uint32_t>(word_at(path, slot)) * 5 : path.key;
   }
 
   // What the first few words of a path's stack that point into the program were, and how often one of them has been something
