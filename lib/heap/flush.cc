@@ -35,12 +35,13 @@ std::size_t ThreadHeap::cached_objects(unsigned c) const {
 
 void ThreadHeap::put_slab_object(unsigned c, void* p) {
   const SizeClass& info = kClass[c];
-  Pfn page;
-  if (!process.map.find(p, page)) os::fatal("invalid pointer in a bin", p);
+  Pfn page{static_cast<std::uint32_t>(process.map.fast_index(p))};
+  if (process.map.fast_index(p) >= process.map.fast_pages() && !process.map.find(p, page))
+    os::fatal("invalid pointer in a bin", p);
   const std::uint32_t i = slab_index_of(info, page);
   Slab& s = process.slabs[i];
-  const auto offset =
-      static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
+  const std::size_t offset =
+      (std::size_t{page.value - s.first.value} << kPageShift) + (reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1));
   const unsigned object = info.index_of(offset);
   if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
   if (!s.put(object)) os::fatal("double free", p);
@@ -97,6 +98,12 @@ void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
   }
 }
 
+void ThreadHeap::put_back_one(unsigned c, void* p) {
+  if (kClass[c].is_run()) return put_back_runs(c, &p, 1);
+  note_slab_free(kClass[c].size);
+  put_slab_object(c, p);
+}
+
 // Gives back the n objects on top. They leave the bin first: a fork's child may lose objects, never find one twice.
 void ThreadHeap::flush(unsigned c, std::size_t n) {
   Bin& bin = front.bins[c];
@@ -135,11 +142,11 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   ask_for_sleepers();
   BinState& b = bins[c];
   b.refills = 0;
-  if (b.closed || emptied) return put_back(c, &p, 1);
+  if (b.closed || emptied) return put_back_one(c, p);
   const bool dropping = given_back >= kDropBytes;
   const bool too_small = b.flushes == 0 && b.demand > b.capacity;
   if (!dropping && (b.capacity == 0 || too_small) && grow_bin(c)) return front.bins[c].push(p);
-  if (b.capacity == 0) return put_back(c, &p, 1);
+  if (b.capacity == 0) return put_back_one(c, p);
   if (b.flushes < 255) ++b.flushes;
   const bool giving_up = b.flushes > 2;
   const std::size_t n = giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch);
@@ -152,7 +159,7 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   } else if (b.flushes > kCloseAfter) {
     close_bin(c);
   }
-  if (b.closed) return put_back(c, &p, 1);
+  if (b.closed) return put_back_one(c, p);
   front.bins[c].push(p);
 }
 

@@ -72,7 +72,7 @@ void thread_exit_hook(void*) {
 
 constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
 constinit thread_local ThreadState t_state = {
-    const_cast<Front*>(&kEmptyFront), false, false, false, false, false, 0, {}};
+    const_cast<Front*>(&kEmptyFront), false, false, false, false, false, 0, 0, {}};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {

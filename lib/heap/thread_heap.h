@@ -62,6 +62,7 @@ struct ThreadState {
   bool noting;            // it is about to list a slab under the generation it has read
   bool compacting;        // it is the one that moves blocks, or about to be
   std::uint8_t shrinker;  // it is inside the shrinker with this number; 0: none
+  std::uint8_t frees;     // slow ones, counted for upkeep
   // Indices of other heaps (the pool, abandoned ones) whose locks it holds or is about to take; 0: none.
   std::uint32_t helping[2];
 };

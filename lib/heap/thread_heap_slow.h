@@ -152,6 +152,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void release_slab(std::uint32_t slab_index);
   void put_back(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);
+  void put_back_one(unsigned size_class, void* p);
   void put_slab_object(unsigned size_class, void* p);
   void flush(unsigned size_class, std::size_t n);
   void close_bin(unsigned size_class);

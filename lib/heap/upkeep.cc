@@ -7,14 +7,16 @@
 #include "heap/limit.h"
 #include "heap/options.h"
 #include "heap/reclaim.h"
+#include "heap/thread_heap.h"
 #include "os/fatal.h"
 #include "os/process.h"
 
 namespace bm::heap {
 namespace {
 
-constexpr std::uint64_t kAgeStep = 100;    // ms between two looks at slack
-constexpr std::uint64_t kBoostStep = 100;  // ms between two boosts that give up caches
+constexpr std::uint64_t kAgeStep = 100;     // ms between two looks at slack
+constexpr std::uint8_t kFreesPerLook = 16;  // of a thread, between two looks at the clock
+constexpr std::uint64_t kBoostStep = 100;   // ms between two boosts that give up caches
 
 BM_STARTUP_DATA std::size_t validate_interval = 0;  // slow paths
 BM_STARTUP_DATA constinit std::atomic<std::size_t> slow_paths{0};
@@ -54,6 +56,8 @@ void upkeep_slow(SlowPath from) {
   if ((wanted & kUpkeepThread) != 0 && from == SlowPath::kAlloc) background.consider();
   if ((attention & pages::Zone::kSlack) == 0) return;
   if (background.at_work()) return background.wake();
+  // Frees that go to their slabs one by one come here millions of times in a row.
+  if (from == SlowPath::kFree && ++t_state.frees % kFreesPerLook != 0) return;
   if (const std::uint64_t now = os::coarse_ms(); due(last_age, kAgeStep, now)) {
     limit.renew(0);
     process.nodes.for_each_zone([now](pages::Zone& z) { z.age(now); });

@@ -153,7 +153,7 @@ void fork_everywhere(Child kind) {
                 prepare_child();
                 if (kind == Child::kOfAnotherThread)  // which never had a heap
                   heap::t_state = {
-                      const_cast<heap::Front*>(&heap::kEmptyFront), false, false, false, false, false, 0, {}};
+                      const_cast<heap::Front*>(&heap::kEmptyFront), false, false, false, false, false, 0, 0, {}};
                 if (kind != Child::kAfterReturn) _exit(childs_work(blocks, kind) ? 0 : 1);
                 process.settle_fork();
                 bool ok = true;

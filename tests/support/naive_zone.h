@@ -79,7 +79,7 @@ class NaiveZone {
   static constexpr std::size_t kPages = kPagesPerBlock;
   static constexpr std::size_t kReserveLeast = kPages / 32 > 1 ? kPages / 32 : 1;
   static constexpr std::size_t kReserveMost = kPages / 2;
-  static constexpr std::size_t kTries = 32;  // pageblocks of an order, or stretches of whole ones, that a search looks at
+  static constexpr std::size_t kTries = 32;  // pageblocks of an order, or stretches of whole ones, per search
 
   template <class F>
   bool all(std::size_t first, std::size_t n, F f) const;
