@@ -41,7 +41,8 @@ bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_b
   const std::size_t blocks = (pages + kPagesPerBlock - 1) >> kPageblockOrder;
   if (placement == Placement::kSnug) {
     Pfn start;
-    if (find_hole(pages, type, start) || find_among_whole(pages, type, start)) return take_opened(start, pages, type, out);
+    if (find_hole(pages, type, start) || find_among_whole(pages, type, start))
+      return take_opened(start, pages, type, out);
   }
   // A growing run looks for as much room again behind it; addresses it does not use stay free for others.
   const std::size_t room = placement == Placement::kGrowing ? blocks + std::max<std::size_t>(blocks, 1) : blocks;
