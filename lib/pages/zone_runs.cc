@@ -49,7 +49,9 @@ bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_b
   BlockIndex first;
   if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
     return false;
-  const Pfn start = placement == Placement::kPacked ? first_pfn(first) : free_from(first_pfn(first), type);
+  // A growing run of whole pageblocks will move on: it leaves them whole when it begins with one.
+  const bool snug = placement == Placement::kSnug || (placement == Placement::kGrowing && pages < kPagesPerBlock);
+  const Pfn start = snug ? free_from(first_pfn(first), type) : first_pfn(first);
   return take_opened(start, pages, type, out);
 }
 

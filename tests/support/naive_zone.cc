@@ -222,7 +222,7 @@ std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigne
       auto first = find_run((growing ? 2 * count : count) + align - 1);
       if (!first && growing) first = find_run(count + align - 1);
       if (first) page = aligned(*first, align) * kPages;
-      if (first && (snug || growing)) page = moved_down(*page, type);
+      if (first && (snug || (growing && n < kPages))) page = moved_down(*page, type);
     }
     if (page) {
       for (std::size_t k = *page / kPages; k * kPages < *page + n; ++k)
