@@ -19,6 +19,7 @@ from .watch import anonymous_of, inside, memory_cgroup, watching
 KEYS = 1_000_000
 STAY = 10  # every tenth key is not deleted
 WAIT = 5  # seconds after the last deletion
+PEAKS = 0.005  # seconds between two looks: CPython's peak lasts some 30 ms
 
 PYTHON = """
 import json, random
@@ -63,7 +64,7 @@ def measured(session: Session, allocator: Allocator, name: str, idle: float = 0)
         if charge is None:
             raise ProgramError("real programs are measured in memory cgroups, and there are none to be had here (root has them)")
         start = time.perf_counter()
-        with watching(lambda: anonymous_of(charge)) as samples, inside(charge):
+        with watching(lambda: anonymous_of(charge), PEAKS) as samples, inside(charge):
             yield
         session.results.add(f"{name} time", "s", allocator, time.perf_counter() - start - idle)
         session.results.add(f"{name} peak", "MiB", allocator, max(sample.resident for sample in samples))

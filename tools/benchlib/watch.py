@@ -84,14 +84,14 @@ def anonymous_of(charge: Path) -> float:
 
 
 @contextmanager
-def watching(look: Callable[[], float]) -> Iterator[list[Sample]]:
-    """Looks now and then; the list grows until the block ends."""
+def watching(look: Callable[[], float], step: float = STEP) -> Iterator[list[Sample]]:
+    """Looks every `step` seconds; the list grows until the block ends."""
     samples: list[Sample] = []
     ended = threading.Event()
     start = time.perf_counter()
 
     def watch() -> None:
-        while not ended.wait(STEP):
+        while not ended.wait(step):
             try:
                 samples.append(Sample(time.perf_counter() - start, look()))
             except (OSError, IndexError):
