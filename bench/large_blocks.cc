@@ -1,6 +1,7 @@
 // large_blocks.cc: blocks above 64 KiB that come and go at random, and blocks that grow: what they cost in memory.  layer: bench
 // Such blocks are runs of pages of any length, and what one leaves has to serve others. large_blocks NUMBER runs one load; prints its
 // processor seconds, and its VmHWM in percent of the most that was live.
+#include "loads.h"
 #include "memory_usage.h"
 #include "random.h"
 
@@ -94,12 +95,7 @@ std::size_t grow_all(const Load& load) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::size_t which = argc == 2 ? std::strtoul(argv[1], nullptr, 10) : std::size(kLoads);
-  if (which >= std::size(kLoads)) {
-    std::fprintf(stderr, "usage: large_blocks 0..%zu\n", std::size(kLoads) - 1);
-    return 2;
-  }
-  const Load& load = kLoads[which];
+  const Load& load = chosen_load(kLoads, argc, argv);
   const std::size_t live = load.growing != 0 ? grow_all(load) : churn(load);
   const auto seconds = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
   const double held = static_cast<double>(memory_usage_kib("VmHWM:")) * 1024;

@@ -1,6 +1,8 @@
 // ping_pong.cc: 500 MB allocated, touched and freed, fifty times over, as a batch job's steps do.  layer: bench
 // An allocator that gives memory back has to notice that this load wants it again at once. Small objects and large blocks, by one
 // thread and by two. Prints the median seconds of a cycle: of all but the first for two threads, from the fourth on for one.
+#include "loads.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -60,12 +62,7 @@ double median_of_cycles(const Load& load) {
 
 // ping_pong NUMBER: that load alone, so that it is the process's first.
 int main(int argc, char** argv) {
-  const std::size_t which = argc == 2 ? std::strtoul(argv[1], nullptr, 10) : std::size(kLoads);
-  if (which >= std::size(kLoads)) {
-    std::fprintf(stderr, "usage: ping_pong 0..%zu\n", std::size(kLoads) - 1);
-    return 2;
-  }
-  const Load& load = kLoads[which];
+  const Load& load = chosen_load(kLoads, argc, argv);
   std::printf("%s, %d %s %.6f\n", load.name, load.threads, load.threads == 1 ? "thread" : "threads",
               median_of_cycles(load));
   return 0;

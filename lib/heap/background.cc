@@ -98,8 +98,7 @@ void Background::look_for_holes(std::uint64_t now) {
     walk_ = {};
     walking_ = true;
   }
-  std::size_t purged = 0;
-  if (walking_) walking_ = purge_holes(walk_, kWalkBlocks, kWorthSplitting, purged);
+  if (walking_) walking_ = purge_holes(walk_, kWalkBlocks, kWorthSplitting);
 }
 
 void Background::work() {

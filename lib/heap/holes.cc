@@ -85,24 +85,23 @@ std::size_t purge_block(pages::Zone& zone, BlockIndex b, std::size_t least) {
 
 }  // namespace
 
-bool purge_holes(HoleWalk& walk, std::uint32_t blocks, std::size_t least_pages, std::size_t& purged) {
+bool purge_holes(HoleWalk& walk, std::uint32_t blocks, std::size_t least_pages) {
   for (; walk.section < process.map.section_count(); ++walk.section, walk.block = 0) {
     const pages::Section& s = process.map.section(walk.section);
     pages::Zone& zone = process.nodes.zone(s.zone);
     for (const std::uint32_t opened = __atomic_load_n(&s.opened, __ATOMIC_ACQUIRE); walk.block < opened; ++walk.block) {
       if (blocks-- == 0) return true;
       const BlockIndex b = s.first + walk.block;
-      purged += purge_block(zone, b, zone.on_small_pages(b) ? 1 : least_pages);
+      walk.purged += purge_block(zone, b, zone.on_small_pages(b) ? 1 : least_pages);
     }
   }
   return false;
 }
 
 std::size_t purge_holes(std::size_t least_pages) {
-  std::size_t purged = 0;
   HoleWalk walk;
-  purge_holes(walk, UINT32_MAX, least_pages, purged);
-  return purged;
+  purge_holes(walk, UINT32_MAX, least_pages);
+  return walk.purged;
 }
 
 bool IdleObjects::note(std::uint64_t now, std::size_t free, std::size_t opened) {

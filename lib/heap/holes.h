@@ -21,9 +21,10 @@ std::size_t purge_holes(std::size_t least_pages);
 struct HoleWalk {
   unsigned section = 0;
   std::uint32_t block = 0;  // of the section
+  std::size_t purged = 0;   // pages given back so far
 };
 // The next `blocks` of them; false: the walk is over.
-bool purge_holes(HoleWalk& walk, std::uint32_t blocks, std::size_t least_pages, std::size_t& purged);
+bool purge_holes(HoleWalk& walk, std::uint32_t blocks, std::size_t least_pages);
 
 // When the background thread does so unasked: a good part of the heap's memory is free objects, and nobody has wanted them for a
 // second or two. Then not again before as much has come to it, or a minute has passed, as khugepaged fills up what was split.

@@ -293,8 +293,9 @@ class Zone {
   bool find_hole(std::size_t pages, Migratetype type, Pfn& out) const;
   bool find_among_whole(std::size_t pages, Migratetype type, Pfn& out) const;
   bool find_growing(std::size_t pages, Migratetype type, Pfn& out) const;
-  bool take_hole(std::size_t pages, Migratetype type, Run& out);
-  void take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out);
+  bool take_snug(std::size_t pages, unsigned order, Migratetype type, Request request, Run& out);
+  std::size_t take_packed(std::size_t pages, unsigned order, Migratetype type, Request request, std::size_t count,
+                          Run* out);
   bool take_opened(Pfn start, std::size_t pages, Migratetype type, Run& out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);

@@ -115,14 +115,23 @@ std::size_t Zone::take_from(BlockIndex b, unsigned order, std::size_t pages, std
   return n;
 }
 
+// Up to `count` runs from one pageblock, as far as it lasts; 0: there is none.
+std::size_t Zone::take_packed(std::size_t pages, unsigned order, Migratetype type, Request request, std::size_t count,
+                              Run* out) {
+  BlockIndex b;
+  if (!find_block(order, type, request, b)) return 0;
+  std::size_t n = 0;
+  do n += take_from(b, order, pages, count - n, out + n);
+  while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
+  return n;
+}
+
 bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_order, Placement placement,
                  Request request) {
   const unsigned order = std::max(ceil_order(pages), align_order);
   if (align_order != 0) placement = Placement::kPacked;
   const Hold hold(*this);
   if (limited() && pages > budget->most()) return false;  // no address space is opened for it
-  if (Pfn start; placement == Placement::kGrowing && find_growing(pages, type, start))
-    if (take_opened(start, pages, type, out)) return true;
   if (order > kPageblockOrder || placement == Placement::kGrowing) {
     const std::size_t align_blocks =
         align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
@@ -133,14 +142,9 @@ bool Zone::alloc(std::size_t pages, Migratetype type, Run& out, unsigned align_o
       (alloc_reserved(pages, order, request, out) || alloc_backed(pages, order, type, out)))
     return true;
   if (!admit(pages)) return alloc_at_limit(pages, order, type, request, out);
-  if (placement == Placement::kSnug && take_hole(pages, type, out)) return true;
-  BlockIndex b;
-  if (!find_block(order, type, request, b)) return alloc_reserved(pages, order, request, out);
-  if (placement == Placement::kSnug)
-    take_snug(b, order, pages, out);
-  else
-    take_from(b, order, pages, 1, &out);
-  return true;
+  const bool taken = placement == Placement::kSnug ? take_snug(pages, order, type, request, out)
+                                                   : take_packed(pages, order, type, request, 1, &out) == 1;
+  return taken || alloc_reserved(pages, order, request, out);
 }
 
 std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t count, Run* out) {
@@ -153,23 +157,12 @@ std::size_t Zone::alloc_batch(std::size_t pages, Migratetype type, std::size_t c
     count = 1;
   }
   while (n < count) {
-    if (snug && take_hole(pages, type, out[n])) {
-      ++n;
-      continue;
-    }
-    BlockIndex b;
-    if (!find_block(order, type, Request::kNormal, b)) {
-      if (n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0])) n = 1;
-      break;
-    }
-    if (snug) {
-      take_snug(b, order, pages, out[n++]);
-      continue;
-    }
-    do n += take_from(b, order, pages, count - n, out + n);
-    while (n < count && map_->block(b).largest_order >= static_cast<int>(order));
+    const std::size_t more = snug ? take_snug(pages, order, type, Request::kNormal, out[n])
+                                  : take_packed(pages, order, type, Request::kNormal, count - n, out + n);
+    if (more == 0) break;
+    n += more;
   }
-  return n;
+  return n == 0 && alloc_reserved(pages, order, Request::kNormal, out[0]) ? 1 : n;
 }
 
 }  // namespace bm::pages

@@ -39,11 +39,12 @@ bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockInd
 
 bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out) {
   const std::size_t blocks = (pages + kPagesPerBlock - 1) >> kPageblockOrder;
-  if (placement == Placement::kSnug) {
-    Pfn start;
-    if (find_hole(pages, type, start) || find_among_whole(pages, type, start))
-      return take_opened(start, pages, type, out);
-  }
+  Pfn hole;
+  const bool fits =
+      placement == Placement::kGrowing
+          ? find_growing(pages, type, hole)
+          : placement == Placement::kSnug && (find_hole(pages, type, hole) || find_among_whole(pages, type, hole));
+  if (fits) return take_opened(hole, pages, type, out);
   // A growing run looks for as much room again behind it; addresses it does not use stay free for others.
   const std::size_t room = placement == Placement::kGrowing ? blocks + std::max<std::size_t>(blocks, 1) : blocks;
   BlockIndex first;

@@ -2,8 +2,6 @@
 // A buddy has a power of two of pages and is aligned to it. A free run of n pages holds one of at least a quarter of them, or of
 // an eighth where it begins in one pageblock and ends in the next: so far down the search looks, and at the maps themselves. That
 // is bounded, and done for runs alone; without it, what a run of odd length leaves fits no other of its length.
-#include <algorithm>
-
 #include "pages/zone.h"
 
 namespace bm::pages {
@@ -93,18 +91,17 @@ bool Zone::find_growing(std::size_t pages, Migratetype type, Pfn& out) const {
   return find_hole(2 * pages, type, out) || find_hole(pages + pages / 8, type, out) || find_hole(pages, type, out);
 }
 
-// One run in such a hole; false: there is none.
-bool Zone::take_hole(std::size_t pages, Migratetype type, Run& out) {
+// One run, in such a hole, else from where the free pages begin that the best free block of 2^order pages is part of.
+bool Zone::take_snug(std::size_t pages, unsigned order, Migratetype type, Request request, Run& out) {
   Pfn start;
-  if (!find_hole(pages, type, start)) return false;
+  if (!find_hole(pages, type, start)) {
+    BlockIndex b;
+    if (!find_block(order, type, request, b)) return false;
+    const Pageblock& d = map_->block(b);
+    start = free_from(first_pfn(b) + d.free.best_fit(order), d.migratetype);
+  }
   take_range(start, pages, out);
   return true;
-}
-
-// One run, from where the free pages begin that the best free block of 2^order pages in b is part of.
-void Zone::take_snug(BlockIndex b, unsigned order, std::size_t pages, Run& out) {
-  const Pageblock& d = map_->block(b);
-  take_range(free_from(first_pfn(b) + d.free.best_fit(order), d.migratetype), pages, out);
 }
 
 }  // namespace bm::pages

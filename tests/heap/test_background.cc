@@ -276,6 +276,6 @@ TEST_CASE("storm: threads churn, come and go while it works", "[heap][background
   CHECK(seen > 0);
   const bool ended = within([] { return !at_work(); });
   CAPTURE(heap::process.active_heaps(), heap::process.threads_left(), tasks());
-  CHECK((ended || !alone));
+  if (alone) CHECK(ended);
   CHECK(heap::validate() == 0);
 }

@@ -23,6 +23,7 @@ class Model {
   }
 
   void step(int n) {
+    packed_ = n / 2000 % 3 != 0;
     const bool growing = n / 3000 % 2 == 0;  // fills up, drains, fills up...
     const std::size_t dice = random_.below(100);
     if (live_.empty() || dice < (growing ? 52U : 40U)) return alloc();
@@ -97,7 +98,8 @@ class Model {
     const std::size_t pages = size();
     const Migratetype t = type();
     const unsigned align = random_.one_in(8) ? static_cast<unsigned>(random_.below(kPageblockOrder + 3)) : 0;
-    const Placement placement = any_placement(random_);
+    // Now and then for a while without snug runs, which find room where a packed one claims a foreign pageblock.
+    const Placement placement = packed_ ? Placement::kPacked : any_placement(random_);
     Run run;
     const bool got = zone_.alloc(pages, t, run, align, placement);
     const auto expected = naive_.alloc(pages, t, align, placement);
@@ -161,6 +163,7 @@ class Model {
   NaiveZone naive_{kLimit, z_.map.section(0).base >> kPageblockShift};
   std::vector<Live> live_;
   std::uint64_t mark_ = 0;
+  bool packed_ = false;
 };
 
 TEST_CASE("random steps against the naive zone", "[zone_model]") {
@@ -175,7 +178,7 @@ TEST_CASE("random steps against the naive zone", "[zone_model]") {
   model.compare();
   // The walk has been everywhere.
   CHECK(model.refused > 100);
-  CHECK(model.claimed() > 20);
+  CHECK(model.claimed() > 100);
   CHECK(model.stolen() > 100);
   CHECK(model.purged() > 100 * kBlock);
   CHECK(model.extended > 100);

@@ -164,8 +164,8 @@ TEST_CASE("growing: with room to double, else for an eighth more, else where it 
   CHECK(z.growing(100) == first_pfn({2}) + 1);
   CHECK(z.growing(100) == first_pfn({1}) + 1);
   CHECK(z.growing(100) == first_pfn({0}) + 1);
-  CHECK(z.growing(100) ==
-        first_pfn({3}) + 1);  // 100 pages are left in block 2, too: it is fuller, but has a larger block
+  // 100 pages are left in block 2, too, in larger blocks.
+  CHECK(z.growing(100) == first_pfn({3}) + 1);
   CHECK(z.growing(100) == first_pfn({2}) + 101);
   const Pfn fresh = z.growing(100);
   CHECK(fresh == first_pfn({5}));

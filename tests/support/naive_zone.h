@@ -1,8 +1,9 @@
 // naive_zone.h: the policy of pages::Zone done page by page, with nothing indexed.  layer: tests
 // Placement as zone.h, zone_alloc.cc and zone_snug.cc specify it: a snug or growing run wherever free pages in a row suffice; own
 // type by smallest sufficient largest order, then lowest pageblock, in it the smallest sufficient block, then the lowest, a snug run
-// from where that free range begins; a contiguous range, for what can leave it; a whole-free pageblock of any pcp type; a fresh one; another type's; the reserve. Critical requests: the reserve, then
-// dirty pages, first. The state is public: an enumeration sets it, a test compares it. Only Block::free and Block::largest are
+// from where that free range begins; a contiguous range, for what can leave it; a whole-free pageblock of any pcp type; a fresh one;
+// another type's; the reserve. Critical requests: the reserve, then dirty pages, first. The state is public: an enumeration sets it,
+// a test compares it. Only Block::free and Block::largest are
 // derived, by update().
 #pragma once
 
