@@ -261,6 +261,7 @@ TEST_CASE("callers one after the other are no wrapper's", "[heap][lifetime]") {
   const auto own = std::make_unique<heap::Lifetimes>();
   const auto stack = std::make_unique<Stack>();
   for (int place = 0; place < 8; ++place) refill(*own, *stack, 2, place, 300);
+  refill(*own, *stack, 2, 0, 300);  // once again is chance
   std::size_t way = 0;
   CHECK(own->quick_way(stack->path(), way));
   CHECK(way == kTwinsWay);

@@ -125,6 +125,20 @@ TEST_CASE("a slab is empty by any mixture of own and remote frees", "[slab]") {
   }
 }
 
+TEST_CASE("what another thread has freed the owner cannot free again, before and after it hears of it", "[slab]") {
+  auto s = new_slab(class_of(64));
+  hand_out_all(*s);
+  for (int round = 0; round < 2; ++round) {  // the second time after a merge
+    const auto i = static_cast<unsigned>(round);
+    CHECK(s->put_remote(i));
+    CHECK_FALSE(s->put(i));
+    CHECK(s->put(i + 100));
+    CHECK(s->merge_remote());
+    CHECK_FALSE(s->put(i));
+  }
+  CHECK(s->free_count == 4);
+}
+
 TEST_CASE("buckets go by quarters of occupancy, the fullest first", "[slab]") {
   for (unsigned c = 0; c < kSlabClasses; ++c) {
     auto s = new_slab(c);
