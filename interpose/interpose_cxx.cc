@@ -34,19 +34,19 @@ namespace {
 }
 
 [[gnu::always_inline]] inline void* new_block(size_t size) {
-  const heap::CallPath path = heap::call_path();
-  void* block = heap::allocate_fast(size, path);
+  const size_t cell = heap::call_cell();
+  void* block = heap::allocate_fast(size, heap::lifetimes.verdict(cell));
   if (block != nullptr) [[likely]]
     return block;
-  return new_slow(size, path);
+  return new_slow(size, heap::call_path(cell));
 }
 
 [[gnu::always_inline]] inline void* new_block_nothrow(size_t size) {
-  const heap::CallPath path = heap::call_path();
-  void* block = heap::allocate_fast(size, path);
+  const size_t cell = heap::call_cell();
+  void* block = heap::allocate_fast(size, heap::lifetimes.verdict(cell));
   if (block != nullptr) [[likely]]
     return block;
-  return new_slow_nothrow(size, path);
+  return new_slow_nothrow(size, heap::call_path(cell));
 }
 
 void* new_aligned(size_t size, align_val_t alignment) {

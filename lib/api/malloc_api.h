@@ -19,11 +19,11 @@ constexpr bool is_power_of_two(std::size_t value) { return value != 0 && (value 
 [[gnu::noinline, gnu::cold]] void free_slow(void* block);
 
 [[gnu::always_inline]] inline void* malloc(std::size_t bytes) {
-  const heap::CallPath path = heap::call_path();
-  void* block = heap::allocate_fast(bytes, path);
+  const std::size_t cell = heap::call_cell();
+  void* block = heap::allocate_fast(bytes, heap::lifetimes.verdict(cell));
   if (block != nullptr) [[likely]]
     return block;
-  return malloc_slow(bytes, path);
+  return malloc_slow(bytes, heap::call_path(cell));
 }
 
 inline void free(void* block) {

@@ -27,7 +27,7 @@ std::uint32_t slab_index_of(const SizeClass& info, Pfn page) {
 }  // namespace
 
 std::size_t ThreadHeap::cached_objects(unsigned c) const {
-  const BinState& b = bins[c];
+  const BinState& b = front.state[c];
   if (b.capacity == 0) return 0;
   const auto n = static_cast<std::size_t>(front.bins[c].top - b.base);
   return n <= b.capacity ? n : 0;  // a fork's orphan may have been between two stores
@@ -114,10 +114,10 @@ void ThreadHeap::flush(unsigned c, std::size_t n) {
 
 // From now on every free of that kind goes to its slab, until the next refill.
 void ThreadHeap::close_bin(unsigned c) {
-  BinState& b = bins[c];
+  BinState& b = front.state[c];
   if (b.capacity == 0 || b.closed) return;
   flush(c, cached_objects(c));
-  b.closed = true;
+  b.closed = 1;
   front.bins[c].limit = b.base;
 }
 
@@ -140,14 +140,14 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   OwnerGuard hold(*this);
   const bool emptied = follow_cache_calls();
   ask_for_sleepers();
-  BinState& b = bins[c];
+  BinState& b = front.state[c];
   b.refills = 0;
   if (b.closed || emptied) return put_back_one(c, p);
   const bool dropping = given_back >= kDropBytes;
   const bool too_small = b.flushes == 0 && b.demand > b.capacity;
   if (!dropping && (b.capacity == 0 || too_small) && grow_bin(c)) return front.bins[c].push(p);
   if (b.capacity == 0) return put_back_one(c, p);
-  if (b.flushes < 255) ++b.flushes;
+  if (b.flushes <= kCloseAfter) ++b.flushes;
   const bool giving_up = b.flushes > 2;
   const std::size_t n = giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch);
   flush(c, n);
@@ -168,7 +168,7 @@ void ThreadHeap::flush_all() {
   for (unsigned c = 0; c < slab::kBins; ++c) {
     const std::size_t n = cached_objects(c);
     if (n != 0) flush(c, n);
-    bins[c].refills = bins[c].flushes = 0;
+    front.state[c].refills = front.state[c].flushes = 0;
   }
   drain_pages();
   drain_api_pages();

@@ -7,7 +7,8 @@
 namespace bm::heap {
 namespace {
 
-static_assert(Lifetimes::kDraining * Lifetimes::kVerdictUnit == bin_offset(slab::kTwins));
+static_assert(Lifetimes::kDraining == bin_offset(slab::kTwins));
+static_assert(Lifetimes::kElsewhere == offsetof(Front, state) - offsetof(Front, bins));
 
 constexpr std::uint32_t kShare = 32;              // much: one part in so many of all that was fetched lately,
 constexpr std::uint32_t kLeastObjects = 1024;     // and so many objects
@@ -16,7 +17,7 @@ constexpr std::uint32_t kPeriodKib = 128 * 1024;  // counts are halved after eac
 constexpr std::uint32_t kEnoughLooks = 4096;      // in vain
 constexpr std::uint32_t kPatience = 16;           // refills of another path, before that one is looked at instead
 constexpr std::uint8_t kReturns = 2;
-static_assert(Lifetimes::kSlots * 2 <= UINT8_MAX);
+static_assert(Lifetimes::kSlots <= UINT8_MAX);
 
 void add(std::atomic<std::uint32_t>& to, std::size_t n) {
   to.store(to.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n), std::memory_order_relaxed);
@@ -46,8 +47,8 @@ bool Lifetimes::much(const Count& c) const {
   return share(c.objects, all_.objects, kLeastObjects) || share(c.kib, all_.kib, kLeastKib);
 }
 
-void Lifetimes::begin_look(Look& look, CallPath path, std::size_t cell) {
-  look.owner.store(static_cast<std::uint32_t>(cell + 1), std::memory_order_relaxed);
+void Lifetimes::begin_look(Look& look, CallPath path) {
+  look.owner.store(static_cast<std::uint32_t>(path.cell), std::memory_order_relaxed);
   look.looks.store(1, std::memory_order_relaxed);
   unsigned slot = 1;  // the first word is the return address itself, or what the callee has saved
   for (Look::Word& word : look.words) {
@@ -62,14 +63,14 @@ void Lifetimes::begin_look(Look& look, CallPath path, std::size_t cell) {
 }
 
 // The slot whose word tells such paths apart; 0: none yet.
-unsigned Lifetimes::telling_slot(CallPath path, std::size_t cell) {
+unsigned Lifetimes::telling_slot(CallPath path) {
   if (path.stack == nullptr) return 0;
-  Look& look = looks_[cell % kLooks];
+  Look& look = looks_[path.cell % kLooks];
   const std::uint32_t looks = look.looks.load(std::memory_order_relaxed);
-  if (look.owner.load(std::memory_order_relaxed) != cell + 1) {
+  if (look.owner.load(std::memory_order_relaxed) != path.cell) {
     // Of who has been looked at enough, or comes no more, the place is free.
     look.looks.store(looks + 1, std::memory_order_relaxed);
-    if (looks % kPatience == 0 || looks >= kEnoughLooks) begin_look(look, path, cell);
+    if (looks % kPatience == 0 || looks >= kEnoughLooks) begin_look(look, path);
     return 0;
   }
   if (looks >= kEnoughLooks) return 0;
@@ -101,14 +102,17 @@ void Lifetimes::note(CallPath path, std::size_t objects, std::size_t bytes, std:
     all_.kib.store(all_.kib.load(std::memory_order_relaxed) / 2, std::memory_order_relaxed);
     add(all_.period, 1);
   }
-  if (path.key == 0) return;
-  std::size_t cell = cell_of(path.key);
-  const auto decide = [&](std::uint8_t v) { __atomic_store_n(&verdict_[cell], v, __ATOMIC_RELAXED); };
-  if (verdict(cell) == kDraining)
-    if (const unsigned slot = telling_slot(path, cell); slot != 0)
-      decide(static_cast<std::uint8_t>(2 * slot + kElsewhere));
-  if ((verdict(cell) & kElsewhere) != 0) cell = cell_of(key_of_word(path, verdict(cell) / 2));
-  if (verdict(cell) != 0) return;
+  std::size_t cell = path.cell;
+  if (cell == 0) return;
+  const auto decide = [&](std::uint16_t v) { __atomic_store_n(&verdict_[cell], v, __ATOMIC_RELAXED); };
+  if (verdict(cell) == kDraining) {
+    if (const unsigned slot = telling_slot(path); slot != 0) {
+      __atomic_store_n(&slot_[cell], static_cast<std::uint8_t>(slot), __ATOMIC_RELAXED);
+      decide(kElsewhere);
+    }
+  }
+  if (verdict(cell) == kElsewhere) cell = elsewhere(path);
+  if (cell == 0 || verdict(cell) != 0) return;
   Count& c = cells_[cell];
   age(c);
   add(c.objects, objects);

@@ -5,10 +5,10 @@
 // to drain: it gets slabs of its own kind (slab::kTwins), whose pageblocks then empty as a whole. What is rare costs little
 // wherever it lives; it stays with what lives long. Nothing is told apart while the heap is small.
 //
-// The fast path only reads: one byte per cell of a table that all threads share, written when a verdict changes, which is
+// The fast path only reads: two bytes per cell of a table that all threads share, written when a verdict changes, which is
 // seldom. Counting is done by refills. All counts are approximate: threads that count at once may lose some.
-// [LT-1] a verdict is 0 (with the long-lived), kDraining, or kElsewhere and twice the slot of such a word, whose cell has one of
-//        the first two
+// [LT-1] a verdict is 0 (with the long-lived), kDraining, or kElsewhere; of the last, slot_ says which word of the stack leads to the
+//        cell that has one of the first two
 #pragma once
 
 #include <atomic>
@@ -21,41 +21,45 @@
 namespace bm::heap {
 
 struct CallPath {
-  std::uint32_t key = 0;  // 0: unknown
+  std::size_t cell = 0;  // of the table of lifetimes; 0: unknown
   // The words of the stack from there on, while the call lasts; null: not to be looked at.
   const std::uintptr_t* stack = nullptr;
 };
 
-// Of the function that this is inlined into: one that users call.
-[[gnu::always_inline]] inline CallPath call_path() {
+inline constexpr unsigned kPathBits = 12;
+inline constexpr std::size_t kPathCells = std::size_t{1} << kPathBits;
+inline constexpr std::uint64_t kPathHash = 0x61C88647;  // 2^32 less Knuth's multiplier: 31 bits
+
+// Of the function that this is inlined into: one that users call. The stack counts by its place in its page, which is the same for
+// all threads but the first, as libc's stacks begin at pages. One caller has a cell for each of 256 depths.
+[[gnu::always_inline]] inline std::size_t call_cell() {
   const auto caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
-  const os::StackPlace here = os::stack_place();
-  return {static_cast<std::uint32_t>(caller + here.depth * 8), reinterpret_cast<const std::uintptr_t*>(here.top)};
+  return os::plus_stack_top<kPathBits>(caller * kPathHash >> 32);
 }
+[[gnu::always_inline]] inline CallPath call_path(std::size_t cell) {
+  return {cell, reinterpret_cast<const std::uintptr_t*>(os::stack_top())};
+}
+[[gnu::always_inline]] inline CallPath call_path() { return call_path(call_cell()); }
 
 class Lifetimes {
  public:
-  static constexpr unsigned kCellBits = 12;
-  static constexpr std::size_t kCells = std::size_t{1} << kCellBits;
-  // The way from the bin of a slab class to its twin's, in units of kVerdictUnit bytes.
-  static constexpr std::uint8_t kDraining = 224;
-  static constexpr std::size_t kVerdictUnit = 8;
-  static constexpr std::uint8_t kElsewhere = 1;
+  // Verdicts are the bytes from the bin of a slab class to the one that serves the path: to its twin, or to what is always
+  // empty, so that the slow path has a closer look.
+  static constexpr std::uint16_t kDraining = 1792;
+  static constexpr std::uint16_t kElsewhere = 3072;
   static constexpr unsigned kSlots = 64;  // words of the stack that may tell paths apart
 
   // Whether a heap that has had so many slabs is worth it.
   static bool tells_apart(std::uint32_t slabs) { return slabs >= kFirstSlabs; }
 
-  // Bytes from the bin of any slab class to the one that serves this path. False: way() has to be asked, which takes longer.
-  [[gnu::always_inline]] bool quick_way(CallPath path, std::size_t& way) const {
-    const std::uint8_t v = verdict(cell_of(path.key));
-    way = v * kVerdictUnit;
-    return (v & kElsewhere) == 0;
+  [[gnu::always_inline]] std::uint16_t verdict(std::size_t cell) const {
+    return __atomic_load_n(&verdict_[cell], __ATOMIC_RELAXED);
   }
+  // Bytes from the bin of any slab class to the one that serves this path: 0 or kDraining.
   std::size_t way(CallPath path) const {
-    std::uint8_t v = verdict(cell_of(path.key));
-    if ((v & kElsewhere) != 0) v = verdict(cell_of(key_of_word(path, v / 2)));
-    return (v & kElsewhere) != 0 ? 0 : v * kVerdictUnit;
+    std::uint16_t v = verdict(path.cell);
+    if (v == kElsewhere) v = verdict(elsewhere(path));
+    return v == kElsewhere ? 0 : v;
   }
 
   // A refill fetched that many objects for a path, when the heap had had `slabs` slabs. What has no path never gets a verdict.
@@ -65,13 +69,6 @@ class Lifetimes {
   static constexpr std::uint32_t kFirstSlabs = 256;  // about 4 MiB
   static constexpr std::size_t kLooks = 256;         // paths that are looked at at a time
 
-  [[gnu::always_inline]] static std::size_t cell_of(std::uint32_t key) {
-    constexpr std::uint32_t kGolden = 0x9E3779B1;  // 2^32 / the golden ratio: Knuth's multiplicative hash
-    return (key * kGolden) >> (32 - kCellBits);
-  }
-  [[gnu::always_inline]] std::uint8_t verdict(std::size_t cell) const {
-    return __atomic_load_n(&verdict_[cell], __ATOMIC_RELAXED);
-  }
   // Another path may share the cell, and be at the very top of its stack: what is on the same page can be read.
   static bool readable(CallPath path, std::size_t slot) {
     const auto at = reinterpret_cast<std::uintptr_t>(path.stack);
@@ -81,15 +78,18 @@ class Lifetimes {
   __attribute__((no_sanitize("address"))) static std::uintptr_t word_at(CallPath path, std::size_t slot) {
     return path.stack[slot];
   }
-  static std::uint32_t key_of_word(CallPath path, std::size_t slot) {
-    return readable(path, slot) ? path.key + static_cast<std::uint32_t>(word_at(path, slot)) * 5 : path.key;
+  // The cell that the telling word leads to.
+  std::size_t elsewhere(CallPath path) const {
+    const std::size_t slot = __atomic_load_n(&slot_[path.cell], __ATOMIC_RELAXED);
+    if (!readable(path, slot)) return 0;
+    return (path.cell + (word_at(path, slot) * kPathHash >> 32)) % kPathCells;
   }
 
   // What the first few words of a path's stack that point into the program were, and how often one of them has been something
   // else and then the same again.
   struct Look {
     static constexpr unsigned kWords = 4;
-    std::atomic<std::uint32_t> owner;  // the cell + 1
+    std::atomic<std::uint32_t> owner;  // a cell
     std::atomic<std::uint32_t> looks;
     struct Word {
       std::atomic<std::uint16_t> slot;  // 0: none
@@ -98,8 +98,8 @@ class Lifetimes {
       std::atomic<std::uintptr_t> value;
     } words[kWords];
   };
-  void begin_look(Look& look, CallPath path, std::size_t cell);
-  unsigned telling_slot(CallPath path, std::size_t cell);
+  void begin_look(Look& look, CallPath path);
+  unsigned telling_slot(CallPath path);
   struct Count {
     std::atomic<std::uint32_t> objects;
     std::atomic<std::uint32_t> kib;
@@ -108,9 +108,10 @@ class Lifetimes {
   void age(Count& count) const;
   bool much(const Count& count) const;
 
-  alignas(kCacheLine) std::uint8_t verdict_[kCells] = {};
+  alignas(kCacheLine) std::uint16_t verdict_[kPathCells] = {};
   alignas(kCacheLine) Count all_{};
-  Count cells_[kCells] = {};
+  std::uint8_t slot_[kPathCells] = {};
+  Count cells_[kPathCells] = {};
   Look looks_[kLooks] = {};
 };
 

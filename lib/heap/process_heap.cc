@@ -23,17 +23,20 @@ constexpr std::size_t kMaxDirectMaps = 65536;
 constexpr std::size_t kFirstPages = pages::AddressSpace::kFirstCommit << kPageblockOrder;
 constexpr std::size_t kFirstDescriptors =
     align_up(slab::SlabTable::bytes_for(kFirstPages + 1), pages::MetaSpace::kStep);
-void* const kNullSlot = nullptr;
 
 // The first thread's heap lies in the library's own memory, as do its first bins: a start needs that much less of the OS.
 // Zero bytes are a heap nobody has started, as in the array of the others.
 // What a start touches of it is in two pages when it begins a page, in three elsewhere.
 alignas(kPageSize) constinit char first_heap[sizeof(ThreadHeap)] = {};
 
-constexpr Front make_empty_front(void** null_slot) {
+void* const kNullSlot = nullptr;
+
+constexpr Front make_empty_front(Bin* small, void** null_slot) {
   Front f{};
   f.tag = kNoTag;
+  for (Bin*& bin : f.small_bin) bin = small;
   f.bins[0] = f.bins[slab::kTwins] = {null_slot, null_slot};
+  f.state[0].base = null_slot;
   return f;
 }
 
@@ -70,7 +73,8 @@ void thread_exit_hook(void*) {
 
 }  // namespace
 
-constinit const Front kEmptyFront = make_empty_front(const_cast<void**>(&kNullSlot));
+constinit const Front kEmptyFront =
+    make_empty_front(const_cast<Bin*>(kEmptyFront.bins), const_cast<void**>(&kNullSlot));
 constinit thread_local ThreadState t_state = {
     const_cast<Front*>(&kEmptyFront), false, false, false, false, false, 0, 0, {}};
 constinit ProcessHeap process;

@@ -51,13 +51,13 @@ void ThreadHeap::start(std::uint32_t heap_index) {
   cache_calls = process.cache_calls();          // as well, and nothing to give up yet
   asks_at = kAskStep;
   front.tag = heap_index * pages::kFirstOwnerEntry;
-  for (unsigned i = 0; i < kSmallEntries; ++i)
-    front.small_offset[i] = static_cast<std::uint16_t>(bin_offset(slab::class_of(i * kMinAlignment)));
-  for (unsigned c = 0; c < slab::kBins; ++c) front.bins[c] = kEmptyFront.bins[0];
+  for (unsigned i = 0; i < kSmallEntries; ++i) front.small_bin[i] = &front.bins[slab::class_of(i * kMinAlignment)];
+  for (Bin& bin : front.bins) bin = kEmptyFront.bins[0];
+  for (BinState& s : front.state) s.base = kEmptyFront.state[0].base;
 }
 
 bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
-  BinState& b = bins[c];
+  BinState& b = front.state[c];
   void** const fresh = process.slots.take(ceil_order(capacity + 1));
   if (fresh == nullptr) return false;
   Bin& bin = front.bins[c];
@@ -68,7 +68,7 @@ bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
   const unsigned old_capacity = b.capacity;
   // Capacity 0 means "no array": a fork's child that sees the bin between two arrays loses what it held.
   b.capacity = 0;
-  b.closed = false;
+  b.closed = 0;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   b.base = fresh;
   bin.limit = fresh + capacity;
@@ -77,20 +77,21 @@ bool ThreadHeap::resize_bin(unsigned c, unsigned capacity) {
   b.capacity = static_cast<std::uint16_t>(capacity);
   cached_capacity += std::size_t{capacity} * kClass[c].size;
   cached_capacity -= std::size_t{old_capacity} * kClass[c].size;
-  if (old != nullptr) process.slots.give_back(old, ceil_order(old_capacity + 1U));
+  if (old_capacity != 0) process.slots.give_back(old, ceil_order(old_capacity + 1U));
   return true;
 }
 
 // The bin that gives up its room for `more` bytes: the largest that has long been idle, else the largest of all when it has far
 // more than is asked for, from an earlier phase perhaps. kBins: none.
 unsigned ThreadHeap::bin_to_shrink(std::size_t more) const {
-  const auto held = [this](unsigned c) { return std::size_t{bins[c].capacity} * kClass[c].size; };
+  const auto held = [this](unsigned c) { return std::size_t{front.state[c].capacity} * kClass[c].size; };
   unsigned largest = slab::kBins;
   unsigned idle = slab::kBins;
   for (unsigned c = 0; c < slab::kBins; ++c) {
-    if (bins[c].capacity <= first_capacity(kClass[c].size)) continue;
+    if (front.state[c].capacity <= first_capacity(kClass[c].size)) continue;
     if (largest == slab::kBins || held(c) > held(largest)) largest = c;
-    if (refill_clock - bins[c].last_refill >= kIdleRefills && (idle == slab::kBins || held(c) > held(idle))) idle = c;
+    if (refill_clock - bin_slabs[c].last_refill >= kIdleRefills && (idle == slab::kBins || held(c) > held(idle)))
+      idle = c;
   }
   if (idle != slab::kBins) return idle;
   return largest != slab::kBins && held(largest) >= 4 * more ? largest : slab::kBins;
@@ -117,7 +118,7 @@ bool ThreadHeap::make_room(std::size_t more) {
 
 bool ThreadHeap::grow_bin(unsigned c) {
   const std::size_t size = kClass[c].size;
-  const unsigned capacity = bins[c].capacity;
+  const unsigned capacity = front.state[c].capacity;
   const unsigned wanted = capacity == 0 ? first_capacity(size) : 2U * capacity + 1;
   return wanted <= kLargestBin && (capacity == 0 || wanted * size <= kBinBytes) &&
          make_room((wanted - capacity) * size) && resize_bin(c, wanted);
@@ -126,12 +127,12 @@ bool ThreadHeap::grow_bin(unsigned c) {
 // Before a refill. A bin whose last slow event was a flush is too small for the program's rhythm; one that only refills
 // is filling a heap: larger batches for that, up to a point.
 void ThreadHeap::adapt_for_refill(unsigned c) {
-  BinState& b = bins[c];
+  BinState& b = front.state[c];
   if (b.closed) {
-    b.closed = false;
+    b.closed = 0;
     front.bins[c].limit = b.base + b.capacity;
   }
-  b.last_refill = ++refill_clock;
+  bin_slabs[c].last_refill = ++refill_clock;
   given_back = 0;
   const bool after_flush = b.flushes != 0;
   const bool filling = b.refills != 0;
@@ -148,7 +149,7 @@ void ThreadHeap::rebucket(std::uint32_t slab_index) {
   unlist(slab_index);
   s.bucket = wanted;
   if (wanted == slab::kUnlisted) return;
-  std::uint32_t& head = bins[s.size_class].bucket[wanted];
+  std::uint32_t& head = bin_slabs[s.size_class].bucket[wanted];
   s.prev = 0;
   s.next = head;
   if (head != 0) process.slabs[head].prev = slab_index;
@@ -161,13 +162,13 @@ void ThreadHeap::unlist(std::uint32_t slab_index) {
   if (s.prev != 0)
     process.slabs[s.prev].next = s.next;
   else
-    set_head(bins[s.size_class].bucket[s.bucket], s.next);
+    set_head(bin_slabs[s.size_class].bucket[s.bucket], s.next);
   if (s.next != 0) process.slabs[s.next].prev = s.prev;
   s.bucket = slab::kUnlisted;
 }
 
 std::uint32_t ThreadHeap::fullest(unsigned c) const {
-  for (const std::uint32_t& head : bins[c].bucket)
+  for (const std::uint32_t& head : bin_slabs[c].bucket)
     if (const std::uint32_t i = __atomic_load_n(&head, __ATOMIC_RELAXED); i != 0) return i;
   return 0;
 }
@@ -282,7 +283,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
 // Runs of a run class: one for the caller, the others for the bin. Runs that are not touched cost nothing.
 void* ThreadHeap::allocate_run(unsigned c, unsigned want, bool* zeroed) {
   const SizeClass& info = kClass[c];
-  BinState& b = bins[c];
+  BinState& b = front.state[c];
   pages::Run run[kRunBatch];
   const std::size_t n = process.nodes.alloc_batch(process.local(this), info.pages, pages::Migratetype::kMovable,
                                                   std::min(want, kRunBatch), run);
@@ -305,7 +306,7 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   drain_pending();
   follow_cache_calls();
   adapt_for_refill(c);
-  BinState& b = bins[c];
+  BinState& b = front.state[c];
   // A filling heap takes whole bins; one in balance half, to have room for what comes back.
   const unsigned want = std::min(b.refills > 1 ? b.capacity : (b.capacity + 1U) / 2, kBatch);
   if (kClass[c].is_run()) return allocate_run(c, std::max(want, 1U), zeroed);

@@ -88,7 +88,7 @@ void ThreadHeap::forward_pending() {
 
 void ThreadHeap::recount() {
   forward_pending();  // first, by itself: counts and bucket lists mean nothing yet
-  for (auto& b : bins)
+  for (auto& b : bin_slabs)
     for (auto& head : b.bucket) head = 0;
   const std::uint32_t limit = process.slabs.limit();
   for (std::uint32_t i = 1; i < limit; ++i) {
@@ -106,16 +106,17 @@ void ThreadHeap::recount() {
   cached_capacity = 0;
   for (unsigned c = 0; c < slab::kBins; ++c) {
     Bin& bin = front.bins[c];
+    BinState& b = front.state[c];
     const std::size_t n = cached_objects(c);
-    if (bins[c].capacity == 0) {  // never had an array, or was being given another
+    if (b.capacity == 0) {  // never had an array, or was being given another
       bin = kEmptyFront.bins[0];
-      bins[c].base = nullptr;
+      b.base = kEmptyFront.state[0].base;
       continue;
     }
-    cached_capacity += std::size_t{bins[c].capacity} * slab::kClass[c].size;
-    bin.limit = bins[c].base + bins[c].capacity;
-    bins[c].closed = false;
-    bin.top = bins[c].base + n;
+    cached_capacity += std::size_t{b.capacity} * slab::kClass[c].size;
+    bin.limit = b.base + b.capacity;
+    b.closed = 0;
+    bin.top = b.base + n;
   }
 }
 

@@ -2,10 +2,10 @@
 //
 // Every thread has a bin per size class, and one more for the class's twin (lifetime.h): an array of ready pointers with a null
 // below the lowest. malloc takes the top one (two dependent loads: bin, pointer; which bin is known early, from the size and
-// the caller's address). free looks up the page's entry, which is the owner's tag plus the offset of the bin: one subtraction
+// the call path). free looks up the page's entry, which is the owner's tag plus the offset of the bin: one subtraction
 // answers "mine?" and "which bin?" together (two dependent loads: entry, bin). Freed objects are never touched. A miss, a
 // full bin, a large size, another thread's object, a foreign pointer: the slow path.
-// A thread without a heap has kEmptyFront: the two bins where all its small sizes lead are empty, and its tag owns no page: no
+// A thread without a heap has kEmptyFront: the three bins where all its small sizes lead are empty, and its tag owns no page: no
 // null test for small sizes and for free.
 //
 // [TH-1] base <= top <= limit for every bin; *base == nullptr; (base, top] are objects of the bin's class that no slab
@@ -28,12 +28,36 @@ struct Bin {
   void** top;
   void** limit;
 
+  Bin& plus(std::size_t bytes) { return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(this) + bytes); }
+
   // The pointer, then the top: a fork's child must not find a stale pointer in a bin whose thread stopped in between.
   [[gnu::always_inline]] void push(void* p) {
-    void** const at = top + 1;
-    *at = p;
+    top[1] = p;
     std::atomic_signal_fence(std::memory_order_release);
-    top = at;
+    add_to_top<+1>();
+  }
+  // Null: empty.
+  [[gnu::always_inline]] void* pop() {
+    void* p = *top;
+    if (p != nullptr) [[likely]] {
+      add_to_top<-1>();
+#if defined(__x86_64__)
+      asm("" : "+a"(p));  // where a result is returned, so that it is not moved there
+      if (p == nullptr) __builtin_unreachable();
+#endif
+    }
+    return p;
+  }
+
+ private:
+  // One instruction, where the compiler would take two to spare a load.
+  template <int kSlots>
+  [[gnu::always_inline]] void add_to_top() {
+#if defined(__x86_64__)
+    asm("addq %1, %0" : "+m"(top) : "i"(kSlots * static_cast<int>(sizeof(void*))) : "cc");
+#else
+    top += kSlots;
+#endif
   }
 };
 
@@ -42,13 +66,26 @@ inline constexpr unsigned kSmallEntries = slab::kTableLimit / kMinAlignment + 1;
 
 inline constexpr std::uint32_t kNoTag = 0xFFFFF000;  // kEmptyFront's: no heap has this index
 
+// What a bin's slow path remembers.
+struct BinState {
+  void** base;             // the array: base[0] is the null below the lowest; kEmptyFront's while there is none
+  std::uint16_t capacity;  // pointers it may hold; 0: no array yet
+  std::uint8_t refills;    // slow events of one kind in a row
+  std::uint8_t flushes : 7;
+  std::uint8_t closed : 1;  // limit == base: every free goes to its slab, until the next refill
+  std::uint32_t demand;     // objects taken by refills since the last flush: what the program's rhythm needs
+};
+static_assert(sizeof(BinState) == sizeof(Bin));
+
 // What the fast path reads and writes of a heap. The fields a small malloc needs come first.
 struct alignas(kCacheLine) Front {
-  std::uint32_t tag;                          // the heap's index in the bits above kOffsetMask
-  std::uint16_t small_offset[kSmallEntries];  // bin offset by (bytes + 15) / 16, of the class itself
+  std::uint32_t tag;              // the heap's index in the bits above kOffsetMask
+  Bin* small_bin[kSmallEntries];  // by (bytes + 15) / 16, of the class itself
   Bin bins[slab::kBins];
+  // Right behind, as far from a bin as any verdict may lead: `base`, seen as the `top` of a bin, is that of one always empty.
+  BinState state[slab::kBins];
 
-  Bin& at(std::size_t offset) { return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins) + offset); }
+  Bin& at(std::size_t offset) { return bins->plus(offset); }
 };
 static_assert(sizeof(Bin) * slab::kBins <= pages::kFirstOwnerEntry);
 
@@ -71,40 +108,25 @@ extern constinit thread_local ThreadState t_state __attribute__((tls_model("init
 
 constexpr std::size_t bin_offset(unsigned size_class) { return size_class * sizeof(Bin); }
 
-// Null: not served here.
-[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes, CallPath path = {}) {
+// Null: not served here. The verdict is that of the call path.
+[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes, std::size_t verdict = 0) {
   Front* const f = t_state.front;
-  std::size_t offset;
-  if (bytes <= slab::kTableLimit) [[likely]] {
-    offset = f->small_offset[(bytes + kMinAlignment - 1) / kMinAlignment];
-    std::size_t way;
-    if (!lifetimes.quick_way(path, way)) [[unlikely]]
-      return nullptr;
-    offset += way;
-  } else if (bytes <= slab::kMaxClassSize && f->tag != kNoTag) {
-    const unsigned c = slab::class_of(bytes);
-    offset = bin_offset(c);
-    if (c < slab::kSlabClasses) {
-      std::size_t way;
-      if (!lifetimes.quick_way(path, way)) return nullptr;
-      offset += way;
-    }
-  } else {
-    return nullptr;
-  }
-  Bin& bin = f->at(offset);
-  void** const top = bin.top;
-  void* const p = *top;
-  if (p != nullptr) [[likely]]
-    bin.top = top - 1;
-  return p;
+  if (bytes <= slab::kTableLimit) [[likely]]
+    return f->small_bin[(bytes + kMinAlignment - 1) / kMinAlignment]->plus(verdict).pop();
+  if (bytes > slab::kMaxClassSize || f->tag == kNoTag) return nullptr;
+  const unsigned c = slab::class_of(bytes);
+  return f->bins[c].plus(c < slab::kSlabClasses ? verdict : 0).pop();
+}
+
+[[gnu::always_inline]] inline void* allocate_fast(std::size_t bytes, CallPath path) {
+  return allocate_fast(bytes, lifetimes.verdict(path.cell));
 }
 
 // False: not served here.
 [[gnu::always_inline]] inline bool deallocate_fast(void* p) {
   Front* const f = t_state.front;
   const std::size_t index = process.map.fast_index(p);
-  if (index >= process.map.fast_pages()) [[unlikely]]
+  if (!process.map.is_fast(index)) [[unlikely]]
     return false;
   const std::uint32_t offset = process.map.entry_at(index) - f->tag;
   if (offset >= sizeof(f->bins)) [[unlikely]]

@@ -28,14 +28,8 @@ enum class HeapState : std::uint8_t {
 inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;  // bytes
 inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush of a bin in balance moves
 
-// What a bin's slow path remembers.
-struct BinState {
-  void** base;             // the array: base[0] is the null below the lowest
-  std::uint16_t capacity;  // pointers it may hold; 0: no array yet
-  std::uint8_t refills;    // slow events of one kind in a row
-  std::uint8_t flushes;
-  bool closed;           // limit == base: every free goes to its slab, until the next refill
-  std::uint32_t demand;  // objects taken by refills since the last flush: what the program's rhythm needs
+// The slabs behind a bin.
+struct BinSlabs {
   std::uint32_t bucket[slab::kBuckets];  // partly free slabs by occupancy
   std::uint32_t last_refill;             // ThreadHeap::refill_clock
 };
@@ -68,7 +62,7 @@ struct alignas(kCacheLine) ThreadHeap {
   std::atomic<std::uint32_t> pending_count;
 
   // --- as `lock`; behind the others so that a small program touches two pages of all this
-  alignas(kCacheLine) BinState bins[slab::kBins];
+  alignas(kCacheLine) BinSlabs bin_slabs[slab::kBins];
 
   // --- the owning thread's alone, without a lock, as its bins are
   alignas(kCacheLine) pcp::ApiPageLists api_pages;  // of the zone with this number:

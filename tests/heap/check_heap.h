@@ -17,7 +17,7 @@ inline std::string broken_bins(heap::ThreadHeap& h) {
   };
   for (unsigned c = 0; c < slab::kBins; ++c) {
     const heap::Bin& bin = h.front.bins[c];
-    const heap::BinState& state = h.bins[c];
+    const heap::BinState& state = h.front.state[c];
     if (state.capacity == 0) {
       check(bin.top == bin.limit && *bin.top == nullptr, "TH-1 (no array)", c);
       continue;
@@ -54,7 +54,7 @@ inline std::string broken_lists(heap::ThreadHeap& h) {
   for (unsigned c = 0; c < slab::kBins; ++c)
     for (unsigned b = 0; b < slab::kBuckets; ++b) {
       std::uint32_t before = 0;
-      for (std::uint32_t i = h.bins[c].bucket[b]; i != 0; i = heap::process.slabs[i].next) {
+      for (std::uint32_t i = h.bin_slabs[c].bucket[b]; i != 0; i = heap::process.slabs[i].next) {
         const slab::Slab& s = heap::process.slabs[i];
         if (!listed.insert(i).second) return broken + " HP-1 (cycle)";
         check(s.prev == before, "HP-1 (prev)", i);

@@ -114,7 +114,7 @@ TEST_CASE("a block freed last is allocated first", "[heap][bins]") {
 
 // A program that allocates 400 blocks and frees them, over and over, comes to need no slow path.
 void check_that_rounds_fit(heap::ThreadHeap& h, std::size_t bytes) {
-  const heap::BinState& state = h.bins[class_of(bytes)];
+  const heap::BinState& state = h.front.state[class_of(bytes)];
   std::vector<void*> blocks(400);
   for (int round = 0; round < 20; ++round) {
     one_round(blocks, bytes);
@@ -149,19 +149,19 @@ void check_shrinking(heap::ThreadHeap& h) {
   const unsigned c = class_of(kSize);
   std::vector<void*> few(500);
   for (int round = 0; round < 20; ++round) one_round(few, kSize);
-  REQUIRE(h.bins[c].capacity >= 500);
+  REQUIRE(h.front.state[c].capacity >= 500);
   std::vector<void*> many(100'000);
   for (auto& p : many) p = allocate(kSize);
   REQUIRE(slabs_of(h, c) >= many.size() / kClass[c].objects);
   Random random(1);
   for (std::size_t i = many.size(); i > 1; --i) std::swap(many[i - 1], many[random.below(i)]);
   for (void* const p : many) deallocate(p);
-  CHECK(h.bins[c].capacity <= 31);
+  CHECK(h.front.state[c].capacity <= 31);
   CHECK(h.cached_objects(c) == 0);  // each would pin a slab, and that a pageblock
   CHECK(slabs_of(h, c) == 0);
   CHECK(broken_heap(h) == "");
   for (int round = 0; round < 3; ++round) one_round(few, kSize);  // and it opens again
-  CHECK_FALSE(h.bins[c].closed);
+  CHECK_FALSE(h.front.state[c].closed);
   CHECK(h.cached_objects(c) != 0);
   CHECK(broken_heap(h) == "");
   CHECK(heap::validate() == 0);
@@ -181,7 +181,7 @@ void check_idle_bins(heap::ThreadHeap& h) {
   std::vector<void*> busy(100);
   const auto fits = [&] {  // 5.7 MB
     for (int round = 0; round < 20; ++round) one_round(busy, 20'000), one_round(busy, 24'000);
-    return std::min(h.bins[class_of(20'000)].capacity, h.bins[class_of(24'000)].capacity) >= busy.size();
+    return std::min(h.front.state[class_of(20'000)].capacity, h.front.state[class_of(24'000)].capacity) >= busy.size();
   };
   REQUIRE_FALSE(fits());
   std::vector<void*> others(300'000);
@@ -201,7 +201,7 @@ void check_bounds(heap::ThreadHeap& h) {
   }
   std::size_t capacity = 0;
   for (unsigned c = 0; c < slab::kClasses; ++c) {
-    const std::size_t bytes = std::size_t{h.bins[c].capacity} * kClass[c].size;
+    const std::size_t bytes = std::size_t{h.front.state[c].capacity} * kClass[c].size;
     CHECK(bytes <= 4 * kMiB);
     capacity += bytes;
   }

@@ -20,7 +20,7 @@ using heap::CallPath;
 
 namespace {
 
-constexpr CallPath kOften = {0x1000}, kSeldom = {0x2000};
+constexpr CallPath kOften = {1}, kSeldom = {2};
 
 void* allocate_from(CallPath path, std::size_t bytes) {
   void* const p = heap::allocate_fast(bytes, path);
@@ -180,14 +180,14 @@ TEST_CASE("threads of one program share the verdicts", "[heap][lifetime][threads
 
 namespace {
 
-[[gnu::noinline]] std::uint32_t callee() {
+[[gnu::noinline]] std::size_t callee() {
   asm volatile("" ::: "memory");  // each call is made
-  return heap::call_path().key;
+  return heap::call_path().cell;
 }
-[[gnu::noinline]] std::uint32_t deeper() {
+[[gnu::noinline]] std::size_t deeper() {
   volatile char room[512];
   room[0] = 1;
-  const std::uint32_t p = callee();
+  const std::size_t p = callee();
   return room[0] == 1 ? p : 0;  // no tail call
 }
 
@@ -195,15 +195,15 @@ namespace {
 
 TEST_CASE("a call path differs by caller and by the depth of the stack, and is the same on every thread",
           "[heap][lifetime]") {
-  std::uint32_t first[3];
-  for (std::uint32_t& p : first) p = callee();
+  std::size_t first[3];
+  for (std::size_t& p : first) p = callee();
   CHECK(first[0] == first[2]);
-  const std::uint32_t other = callee();
+  const std::size_t other = callee();
   CHECK(other != first[0]);
   CHECK(deeper() != first[0]);
   CHECK(deeper() != other);
-  std::uint32_t seen[2] = {};
-  const auto look = [](std::uint32_t* out) { *out = callee(); };
+  std::size_t seen[2] = {};
+  const auto look = [](std::size_t* out) { *out = callee(); };
   std::thread(look, &seen[0]).join();
   std::thread(look, &seen[1]).join();
   CHECK(seen[0] == seen[1]);
@@ -214,7 +214,7 @@ namespace {
 // What lies above a call: a word of each place in the program tells who called the wrapper.
 struct Stack {
   explicit Stack(std::size_t at = 0) : words(reinterpret_cast<std::uintptr_t*>(pages.data()) + at) {}
-  CallPath path(std::uint32_t key = 0x3000) const { return {key, words}; }
+  CallPath path(std::size_t cell = 3) const { return {cell, words}; }
   static std::uintptr_t place(int n) {
     static const char names[8][16] = {};
     return reinterpret_cast<std::uintptr_t>(names[n]);
@@ -251,8 +251,7 @@ TEST_CASE("behind a wrapper a word further up the stack tells paths apart", "[he
   CHECK(way_from(*own, *stack, 5, 0) == kTwinsWay);
   CHECK(way_from(*own, *stack, 5, 1) == 0);
   CHECK(way_from(*own, *stack, 5, 2) == 0);
-  std::size_t way = 0;
-  CHECK_FALSE(own->quick_way(stack->path(), way));
+  CHECK(own->verdict(stack->path().cell) == heap::Lifetimes::kElsewhere);
   stack->words[2] = Stack::place(6);  // no matter
   CHECK(way_from(*own, *stack, 5, 0) == kTwinsWay);
 }
@@ -262,21 +261,17 @@ TEST_CASE("callers one after the other are no wrapper's", "[heap][lifetime]") {
   const auto stack = std::make_unique<Stack>();
   for (int place = 0; place < 8; ++place) refill(*own, *stack, 2, place, 300);
   refill(*own, *stack, 2, 0, 300);  // once again is chance
-  std::size_t way = 0;
-  CHECK(own->quick_way(stack->path(), way));
-  CHECK(way == kTwinsWay);
+  CHECK(own->verdict(stack->path().cell) == kTwinsWay);
 }
 
 TEST_CASE("a path that allocates little is not looked at", "[heap][lifetime]") {
   const auto own = std::make_unique<heap::Lifetimes>();
   const auto stack = std::make_unique<Stack>();
   for (int i = 0; i < 400; ++i) {
-    own->note({0x5000}, 64, 6400, kSlabs);
+    own->note({5}, 64, 6400, kSlabs);
     if (i % 50 == 0) refill(*own, *stack, 2, i / 50 % 2);
   }
-  std::size_t way = 0;
-  CHECK(own->quick_way(stack->path(), way));
-  CHECK(way == 0);
+  CHECK(own->verdict(stack->path().cell) == 0);
 }
 
 TEST_CASE("no word beyond the stack's page is read", "[heap][lifetime]") {
@@ -294,10 +289,10 @@ TEST_CASE("no word beyond the stack's page is read", "[heap][lifetime]") {
   for (std::size_t words = 1; words < 8; ++words) {  // another path, of the same cell, near the top of its stack
     auto* const top = reinterpret_cast<std::uintptr_t*>(memory + kPageSize) - words;
     if (words > 5) top[5] = Stack::place(0);
-    CHECK(own->way({0x3000, top}) == (words > 5 ? kTwinsWay : 0));
-    own->note({0x3000, top}, 64, 6400, kSlabs);
+    CHECK(own->way({3, top}) == (words > 5 ? kTwinsWay : 0));
+    own->note({3, top}, 64, 6400, kSlabs);
   }
-  CHECK(own->way({0x3000}) == 0);
+  CHECK(own->way({3}) == 0);
   munmap(memory, 2 * kPageSize);
 }
 
