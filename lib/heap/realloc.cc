@@ -16,9 +16,31 @@ using slab::kClass;
 // A block that is a run of pages and cannot grow where it is has neighbours that do the same, perhaps, and is expected to grow on.
 constexpr std::size_t kGrowingFrom = slab::kMaxSlabSize;
 
+// Memory behind whole pageblocks moves with a run; only what is left of it is copied. With several nodes it would stay where it
+// was, against the wish for the new place. False: nothing done.
+bool move_memory(void* p, std::size_t bytes, void* fresh) {
+  Pfn from, to;
+  const std::size_t blocks = bytes >> kPageblockShift;
+  if (blocks == 0 || !process.nodes.single() || !process.map.find(p, from) || !process.map.find(fresh, to) ||
+      from.offset() != 0 || to.offset() != 0)
+    return false;
+  pages::Zone& zone = process.nodes.zone_of(from);
+  if (&zone != &process.nodes.zone_of(to) || !zone.move(from.block(), to.block(), blocks)) return false;
+  const std::size_t moved = blocks << kPageblockShift;
+  const Pfn rest = from + (blocks << kPageblockOrder);
+  std::memcpy(static_cast<char*>(fresh) + moved, static_cast<char*>(p) + moved, bytes - moved);
+  process.map.set_entry(from, 0);
+  zone.free_moved(from.block(), blocks);
+  if (bytes != moved) zone.free(rest, pages_for(bytes - moved));
+  return true;
+}
+
 void* move(void* p, std::size_t old_bytes, std::size_t bytes, CallPath path) {
   void* fresh = nullptr;
-  if (bytes > old_bytes && old_bytes > kGrowingFrom) fresh = alloc_run(bytes, kMinAlignment, RunUse::kGrowing, nullptr);
+  if (bytes > old_bytes && old_bytes > kGrowingFrom) {
+    fresh = alloc_run(bytes, kMinAlignment, RunUse::kGrowing, nullptr);
+    if (fresh != nullptr && move_memory(p, old_bytes, fresh)) return fresh;
+  }
   if (fresh == nullptr) fresh = allocate_fast(bytes, path);
   if (fresh == nullptr) fresh = allocate_slow(bytes, path);
   if (fresh == nullptr) return nullptr;

@@ -40,12 +40,14 @@ bool commit_huge(void* start, std::size_t bytes) { return !refused() && linux_vm
 void prefer_node(void* start, std::size_t bytes, unsigned node) { linux_vm.prefer_node(start, bytes, node); }
 bool collapse(void* start, std::size_t bytes) { return !refused() && linux_vm.collapse(start, bytes); }
 bool split(void* start) { return !refused() && linux_vm.split(start); }
+bool move(void* from, void* to, std::size_t bytes) { return !refused() && linux_vm.move(from, to, bytes); }
+bool renew(void* start, std::size_t bytes) { return !refused() && linux_vm.renew(start, bytes); }
 std::size_t resident(void* start, std::size_t bytes) { return linux_vm.resident(start, bytes); }
 void release(void* start, std::size_t bytes) { linux_vm.release(start, bytes); }
 void advise_huge(void* start, std::size_t bytes, bool wanted) { linux_vm.advise_huge(start, bytes, wanted); }
 
-constinit const Vm faulty_vm = {reserve,     release,     commit, purge, populate, reserve_low, commit_huge,
-                                prefer_node, advise_huge, map,    remap, collapse, split,       resident};
+constinit const Vm faulty_vm = {reserve,     release, commit, purge,    populate, reserve_low, commit_huge, prefer_node,
+                                advise_huge, map,     remap,  collapse, split,    move,        renew,       resident};
 
 }  // namespace
 

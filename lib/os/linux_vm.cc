@@ -154,6 +154,28 @@ bool collapse(void* start, std::size_t bytes) {
 // A hugepage that is cold in part only is split at once: Linux 5.4.
 bool split(void* start) { return advise(start, granule(), MADV_COLD); }
 
+bool map_again(void* start, std::size_t bytes, int flag) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const long p = system_call(SYS_mmap, start, bytes, PROT_READ | PROT_WRITE, kFlags | flag, -1, 0);
+  if (p != static_cast<long>(reinterpret_cast<std::uintptr_t>(start))) return false;
+  name_range(start, bytes, "buddymalloc");  // with other names, or advice, neighbours are not merged
+  advise_huge(start, bytes, true);
+  return true;
+}
+
+// Linux 5.7. Memory that is locked refuses to be purged, and stays where it is.
+bool move(void* from, void* to, std::size_t bytes) {
+  constexpr int kDontUnmap = 4;  // MREMAP_DONTUNMAP
+  if (!purge(to, bytes)) return false;
+  const long p = system_call(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap, to);
+  if (!is_error(p)) return true;
+  // Some reasons to refuse the kernel finds after it has made room: then there is nothing any more.
+  map_again(to, bytes, MAP_FIXED_NOREPLACE);
+  return false;
+}
+
+bool renew(void* start, std::size_t bytes) { return purge(start, bytes) && map_again(start, bytes, MAP_FIXED); }
+
 std::size_t resident(void* start, std::size_t bytes) {
   unsigned char pages[kPagesPerBlock] = {};
   if (bytes > kPageblockSize || system_call(SYS_mincore, start, bytes, pages) != 0) return 0;
@@ -170,8 +192,8 @@ std::size_t soft_limit(int which) {
 
 }  // namespace
 
-constinit const Vm linux_vm = {reserve,     release,     commit, purge, populate, reserve_low, commit_huge,
-                               prefer_node, advise_huge, map,    remap, collapse, split,       resident};
+constinit const Vm linux_vm = {reserve,     release, commit, purge,    populate, reserve_low, commit_huge, prefer_node,
+                               advise_huge, map,     remap,  collapse, split,    move,        renew,       resident};
 
 #if defined(__x86_64__)
 std::size_t granule() { return kPageSize; }

@@ -40,6 +40,12 @@ struct Vm {
   // a part of a hugepage that is purged stays with the process, though nothing shows it: a cgroup is charged until the kernel is
   // short of memory. False: refused.
   bool (*split)(void* start);
+  // Gives the memory behind a committed range, and with it the contents, to another, whose own is dropped; the first reads as
+  // zero then. Whole pageblocks for which hugepages are wished, without overlap. The kernel keeps the second apart from its
+  // neighbours from then on, as a mapping more, until renew(). False: the first is unchanged, the second may read as zero.
+  bool (*move)(void* from, void* to, std::size_t bytes);
+  // purge() for what has been moved to.
+  bool (*renew)(void* start, std::size_t bytes);
   // Bytes of a range of committed memory, a pageblock at most, that have memory behind them; 0 when that cannot be told.
   std::size_t (*resident)(void* start, std::size_t bytes);
 };

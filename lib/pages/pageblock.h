@@ -14,6 +14,9 @@
 
 namespace bm::pages {
 
+// To the kernel, pageblocks that memory has been moved to together are a mapping of their own until they are purged.
+enum class Moved : std::uint8_t { kNo, kYes, kFirst };
+
 struct Pageblock {
   PageBitmap free;   // line 0: bit = page is free
   PageBitmap dirty;  // line 1: bit = page was handed out since it was last known to be zero
@@ -25,6 +28,7 @@ struct Pageblock {
   bool isolated;              // taken out of the sets for the moment of a purge, or of compaction, whatever its type
   std::uint8_t zone;          // the number of the zone it belongs to, once opened
   bool purged;                // memory behind it has gone back before
+  Moved moved;                // whether the memory behind it is another pageblock's of before
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   // The fork generation in which the OS said that one hugepage backs this block; 0: not since it was last purged.

@@ -7,6 +7,7 @@
 // [ZN-6] reserve_ is the one pageblock of type HighAtomic, while has_reserve_; its first reserve_backed_ pages are dirty
 // [ZN-7] changes_ is odd only while lock_ is held by someone who may change something
 // [ZN-8] under a limit charged_ is the number of pages in use and of those that are free and backed, but within a Hold
+// [ZN-9] moved_ is the number of ranges of pageblocks that the kernel has as mappings of their own
 #pragma once
 
 #include <atomic>
@@ -97,6 +98,11 @@ class Zone {
 
   // Makes the run [first, first + old_pages) longer in place; false: the pages behind it are not to be had.
   bool extend(Pfn first, std::size_t old_pages, std::size_t new_pages);
+
+  // Gives the memory and contents of `blocks` whole pageblocks to as many others, all of them in use by the caller. False: nothing
+  // moved, and what the others held may be lost. What was moved away from goes back by free_moved().
+  bool move(BlockIndex from, BlockIndex to, std::size_t blocks);
+  void free_moved(BlockIndex first, std::size_t blocks);
 
   // The layer above has handed out that many pages once more without asking here: as if they had been freed and taken.
   void note_turnover(std::size_t pages);
@@ -318,6 +324,8 @@ class Zone {
   void relist(BlockIndex b);                                                 // after its maps changed
   void relist(BlockIndex b, int largest_order);
   bool purge_one_run(std::size_t most_blocks, std::size_t& purged);  // unlocks while the OS works
+  void set_moved(BlockIndex b, Moved moved);
+  bool any_moved(BlockIndex first, std::size_t blocks);  // takes lock_ itself
   std::size_t purge_holes(std::size_t least_pages);
   std::size_t purge_pages(BlockIndex b, const PageBitmap& pages);
   bool has_holes(const Pageblock& d) const;
@@ -355,6 +363,7 @@ class Zone {
   std::size_t peak_used_ = 0;    // since the last purge
   std::size_t phase_used_ = 0;   // the peak that began this phase
   std::size_t turnover_ = 0;     // pages handed out in this phase since the last purge, less what keeping memory cost
+  std::size_t moved_ = 0;        // [ZN-9] pageblocks that are Moved::kFirst
   std::size_t isolated_ = 0;     // pageblocks that are being purged, emptied or collapsed, without the lock
   std::size_t dirty_whole_ = 0;  // [ZN-4] pageblocks in the set kDirtyWhole
   std::size_t purged_pages_ = 0;

@@ -38,6 +38,7 @@ void Zone::recover() {
   defers_ = false;
   has_reserve_ = false;
   reserve_backed_ = 0;
+  moved_ = 0;
   for_each_opened([this](BlockIndex b, Pageblock& d) {
     d.isolated = false;
     if (d.migratetype == Migratetype::kHighAtomic) {
@@ -48,6 +49,7 @@ void Zone::recover() {
     d.free_pages = static_cast<std::uint16_t>(d.free.count());
     d.largest_order = static_cast<std::int8_t>(d.free.largest_order());
     free_pages_ += d.free_pages;
+    moved_ += d.moved == Moved::kFirst ? 1 : 0;
     for (std::size_t i = 0; i < PageBitmap::kWords; ++i)
       backed_free_ += std::size_t(popcount(d.free.word[i] & d.dirty.word[i]));
     list(b);
@@ -72,6 +74,7 @@ int Zone::validate(int fd) {
   std::size_t free_sum = 0;
   std::size_t backed_sum = 0;
   std::size_t dirty_whole = 0;
+  std::size_t moved = 0;
   for_each_opened([&](BlockIndex b, Pageblock& d) {
     check(d.zone == number_, "PB-5", b);
     check(d.free_pages == d.free.count(), "PB-1", b);
@@ -91,6 +94,7 @@ int Zone::validate(int fd) {
     const bool dirty = whole && !reserve && d.dirty.any(0, kPagesPerBlock);
     check(area_->contains(FreeArea::kDirtyWhole, b) == dirty, "FA-2", b);
     dirty_whole += dirty ? 1 : 0;
+    moved += d.moved == Moved::kFirst ? 1 : 0;
     std::size_t entries = 0;
     for (std::size_t i = 0; i < PageBitmap::kWords; ++i) {
       backed_sum += std::size_t(popcount(d.free.word[i] & d.dirty.word[i]));
@@ -108,6 +112,7 @@ int Zone::validate(int fd) {
   check(dirty_whole == dirty_whole_, "ZN-4", BlockIndex{});
   check(used_ == (space_->opened_blocks() << kPageblockOrder) - free_sum, "ZN-5", BlockIndex{});
   check(!limited() || charged_ == used_ + backed_free_, "ZN-8", BlockIndex{});
+  check(moved == moved_, "ZN-9", BlockIndex{});
   check(area_->summaries_consistent(), "FA-3", BlockIndex{});
   for (unsigned i = 0; i < map_->section_count(); ++i) {
     const Section& s = map_->section(i);

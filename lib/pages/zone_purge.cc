@@ -22,13 +22,16 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
   if (!area_->last(FreeArea::kDirtyWhole, start)) return false;
   std::size_t count = 1;
   const std::size_t most = std::min(most_blocks, kBlocksPerPurge);
-  while (count < most && start.value != 0 && area_->contains(FreeArea::kDirtyWhole, {start.value - 1})) {
+  const auto moved = [&](BlockIndex b) { return map_->block(b).moved != Moved::kNo; };
+  while (count < most && start.value != 0 && area_->contains(FreeArea::kDirtyWhole, {start.value - 1}) &&
+         moved({start.value - 1}) == moved(start)) {
     start = {start.value - 1};
     ++count;
   }
+  const auto give_back = moved(start) ? vm_->renew : vm_->purge;
   for (std::size_t k = 0; k < count; ++k) hide(start + k);
   release();
-  const bool done = vm_->purge(map_->address(first_pfn(start)), count << kPageblockShift);
+  const bool done = give_back(map_->address(first_pfn(start)), count << kPageblockShift);
   acquire();
   if (done) refaults_.purged(os::coarse_ms());
   for (std::size_t k = 0; k < count; ++k) {
@@ -38,6 +41,7 @@ bool Zone::purge_one_run(std::size_t most_blocks, std::size_t& purged) {
       d.dirty = {};
       d.huge_in = 0;
       d.purged = true;
+      set_moved(start + k, Moved::kNo);
       backed_free_ -= dirty;
       purged_pages_ += dirty;
       purged += dirty;

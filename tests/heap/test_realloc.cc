@@ -115,6 +115,28 @@ TEST_CASE("growth stops at a neighbour and moves", "[heap][realloc]") {
   for (void* const p : row) deallocate(p);
 }
 
+TEST_CASE("a long run that moves takes its memory along", "[heap][realloc]") {
+  void* before = allocate(32 * kMiB);  // beyond the part of the heap that is on small pages
+  void* p = allocate(8 * kMiB);
+  void* fence = allocate(8 * kMiB);
+  for (std::size_t bytes = 8 * kMiB; bytes < 64 * kMiB; bytes *= 2) {
+    paint(p, bytes, 7);
+    const std::size_t used = live_bytes();
+    const auto backed = heap::process.zone.counters().backed_free_pages;
+    void* const q = heap::reallocate(p, 2 * bytes + 100);
+    REQUIRE(q != nullptr);
+    CHECK(painted(q, bytes, 7));
+    CHECK(live_bytes() == used + bytes + kPageSize);
+    // A copy would leave all of it behind; the first may have to find the beginning of a pageblock.
+    if (q != p && bytes != 8 * kMiB) CHECK(heap::process.zone.counters().backed_free_pages <= backed + kPagesPerBlock);
+    deallocate(fence);
+    fence = allocate(8 * kMiB);
+    p = heap::reallocate(q, 2 * bytes);
+  }
+  CHECK(heap::validate() == 0);
+  for (void* const q : {before, p, fence}) deallocate(q);
+}
+
 TEST_CASE("shrinking a run gives its pages back at once", "[heap][realloc]") {
   void* const p = allocate(64 * kMiB);
   paint(p, 64 * kMiB, 2);

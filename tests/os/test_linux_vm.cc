@@ -201,6 +201,42 @@ TEST_CASE("split keeps contents, and a hugepage is none afterwards", "[linux_vm]
   vm.release(p, kPageblockSize);
 }
 
+TEST_CASE("memory that is moved takes its hugepages along; renewed, its place is part of the mapping again",
+          "[linux_vm][native]") {
+  const Vm& vm = linux_vm;
+  auto* const p = static_cast<char*>(vm.reserve(4 * kPageblockSize, kPageblockSize));
+  REQUIRE(vm.commit(p, 4 * kPageblockSize));
+  vm.advise_huge(p, 4 * kPageblockSize, true);
+  std::memset(p, 3, 4 * kPageblockSize);
+  const bool huge = hugepage_bytes(p) == 4 * kPageblockSize;
+  if (!huge) WARN("the kernel gave no hugepage");
+  char* const to = p + 2 * kPageblockSize;
+  p[kPageblockSize] = 5;
+  REQUIRE(vm.move(p, to, kPageblockSize));
+  CHECK(to[0] == 3);
+  CHECK(p[kPageblockSize] == 5);
+  CHECK(all_zero(p, kPageblockSize));
+  if (huge) CHECK(hugepage_bytes(to) == kPageblockSize);
+  CHECK(vm.renew(to, kPageblockSize));
+  CHECK(all_zero(to, kPageblockSize));
+  CHECK(to[kPageblockSize] == 3);
+  if (huge) CHECK(hugepage_bytes(p) == 2 * kPageblockSize);  // one mapping, with what was not moved
+  vm.release(p, 4 * kPageblockSize);
+}
+
+TEST_CASE("locked memory is neither moved to nor renewed", "[linux_vm][native]") {
+  const Vm& vm = linux_vm;
+  auto* const p = static_cast<char*>(vm.reserve(2 * kPageblockSize, kPageblockSize));
+  REQUIRE(vm.commit(p, 2 * kPageblockSize));
+  std::memset(p, 3, 2 * kPageblockSize);
+  REQUIRE(mlock(p + kPageblockSize, kPageSize) == 0);
+  CHECK_FALSE(vm.move(p, p + kPageblockSize, kPageblockSize));
+  CHECK(p[0] == 3);
+  CHECK_FALSE(vm.renew(p + kPageblockSize, kPageblockSize));
+  CHECK(p[kPageblockSize] == 3);
+  vm.release(p, 2 * kPageblockSize);
+}
+
 TEST_CASE("the granule is a multiple of the buddy page", "[linux_vm]") {
   CHECK(granule() % kPageSize == 0);
   CHECK(kPageblockSize % granule() == 0);

@@ -104,14 +104,17 @@ bool split(void* start) {
   pages(start, kPageSize, kIsCommitted, "split of what is not committed");
   return true;
 }
+bool move(void*, void*, std::size_t) { broken("no block of these tests moves"); }
+bool renew(void*, std::size_t) { broken("no block of these tests has moved"); }
 std::size_t resident(void*, std::size_t) { return 0; }
 
 }  // namespace
 
 const os::Vm ArenaVm::table = {
-    bm::test::reserve,     bm::test::release,     bm::test::commit,      bm::test::purge,       bm::test::populate,
-    bm::test::reserve_low, bm::test::commit_huge, bm::test::prefer_node, bm::test::advise_huge, bm::test::map,
-    bm::test::remap,       bm::test::collapse,    bm::test::split,       bm::test::resident};
+    bm::test::reserve,     bm::test::release,     bm::test::commit,      bm::test::purge,
+    bm::test::populate,    bm::test::reserve_low, bm::test::commit_huge, bm::test::prefer_node,
+    bm::test::advise_huge, bm::test::map,         bm::test::remap,       bm::test::collapse,
+    bm::test::split,       bm::test::move,        bm::test::renew,       bm::test::resident};
 
 void ArenaVm::reset() {
   constexpr std::size_t kLargestAlignment = std::size_t{4} << 20;

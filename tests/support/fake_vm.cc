@@ -107,6 +107,22 @@ struct FakeVmTable {
     return on_committed(
         VmOp::kSplit, [](void* p, std::size_t) { return os::linux_vm.split(p); }, start, kPageblockSize);
   }
+  static bool move(void* from, void* to, std::size_t bytes) {
+    FakeVm& vm = *current;
+    auto *const a = static_cast<char*>(from), *const b = static_cast<char*>(to);
+    vm.demand(((reinterpret_cast<std::uintptr_t>(from) | reinterpret_cast<std::uintptr_t>(to) | bytes) &
+               (kPageblockSize - 1)) == 0,
+              "move of parts of pageblocks", from, bytes);
+    vm.demand(vm.committed(a, bytes) && vm.committed(b, bytes), "move of or to what is not committed", from, bytes);
+    vm.demand(a + bytes <= b || b + bytes <= a, "move onto itself", from, bytes);
+    if (!vm.ask({VmOp::kMove, b, bytes}) || !os::linux_vm.move(from, to, bytes)) return false;
+    const Guard hold(vm.mutex_);
+    vm.done({VmOp::kMove, b, bytes});
+    return true;
+  }
+  static bool renew(void* start, std::size_t bytes) {
+    return on_committed(VmOp::kRenew, os::linux_vm.renew, start, bytes);
+  }
   static std::size_t resident(void* start, std::size_t bytes) {
     auto* p = static_cast<char*>(start);
     current->demand(on_granule(p, bytes) && current->committed(p, bytes), "resident of what is not committed", p,
@@ -142,11 +158,11 @@ struct FakeVmTable {
   }
 };
 
-const os::Vm FakeVm::table = {FakeVmTable::reserve,     FakeVmTable::release,     FakeVmTable::commit,
-                              FakeVmTable::purge,       FakeVmTable::populate,    FakeVmTable::reserve_low,
-                              FakeVmTable::commit_huge, FakeVmTable::prefer_node, FakeVmTable::advise_huge,
-                              FakeVmTable::map,         FakeVmTable::remap,       FakeVmTable::collapse,
-                              FakeVmTable::split,       FakeVmTable::resident};
+const os::Vm FakeVm::table = {
+    FakeVmTable::reserve,     FakeVmTable::release,     FakeVmTable::commit,      FakeVmTable::purge,
+    FakeVmTable::populate,    FakeVmTable::reserve_low, FakeVmTable::commit_huge, FakeVmTable::prefer_node,
+    FakeVmTable::advise_huge, FakeVmTable::map,         FakeVmTable::remap,       FakeVmTable::collapse,
+    FakeVmTable::split,       FakeVmTable::move,        FakeVmTable::renew,       FakeVmTable::resident};
 
 FakeVm::FakeVm() {
   REQUIRE(current == nullptr);

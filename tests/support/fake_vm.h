@@ -28,7 +28,9 @@ enum class VmOp {
   kMap,
   kRemap,
   kCollapse,
-  kSplit
+  kSplit,
+  kMove,
+  kRenew
 };
 
 struct VmCall {
