@@ -13,6 +13,8 @@ namespace {
 constexpr std::span<const Workload> (*kGroups[])() = {
     server_workloads,
     thread_workloads,
+    lifetime_workloads,
+    cache_workloads,
 };
 const char* running = "";
 

@@ -31,6 +31,8 @@ struct Workload {
 };
 std::span<const Workload> server_workloads();
 std::span<const Workload> thread_workloads();
+std::span<const Workload> lifetime_workloads();
+std::span<const Workload> cache_workloads();
 
 // Ends the process with status 1; from any thread.
 [[noreturn]] void fail(const char* what);
