@@ -11,10 +11,8 @@ namespace bm::bench {
 namespace {
 
 constexpr std::span<const Workload> (*kGroups[])() = {
-    server_workloads,
-    thread_workloads,
-    lifetime_workloads,
-    cache_workloads,
+    server_workloads, thread_workloads,    lifetime_workloads, cache_workloads,
+    large_workloads,  container_workloads, document_workloads,
 };
 const char* running = "";
 

@@ -33,6 +33,9 @@ std::span<const Workload> server_workloads();
 std::span<const Workload> thread_workloads();
 std::span<const Workload> lifetime_workloads();
 std::span<const Workload> cache_workloads();
+std::span<const Workload> large_workloads();
+std::span<const Workload> container_workloads();
+std::span<const Workload> document_workloads();
 
 // Ends the process with status 1; from any thread.
 [[noreturn]] void fail(const char* what);
