@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::span<const Workload> (*kGroups[])() = {
     server_workloads, thread_workloads,    lifetime_workloads, cache_workloads,
-    large_workloads,  container_workloads, document_workloads,
+    large_workloads,  container_workloads, document_workloads, interpreter_workloads,
+    bignum_workloads, cover_workloads,     octree_workloads,
 };
 const char* running = "";
 

@@ -36,6 +36,10 @@ std::span<const Workload> cache_workloads();
 std::span<const Workload> large_workloads();
 std::span<const Workload> container_workloads();
 std::span<const Workload> document_workloads();
+std::span<const Workload> interpreter_workloads();
+std::span<const Workload> bignum_workloads();
+std::span<const Workload> cover_workloads();
+std::span<const Workload> octree_workloads();
 
 // Ends the process with status 1; from any thread.
 [[noreturn]] void fail(const char* what);
