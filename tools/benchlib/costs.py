@@ -54,14 +54,17 @@ def measure(session: Session, tasks: list[Task], watched: Watch | None = None, t
         return
     meter = Meter(session)
     for number, allocators in session.interleaved():
-        idle = {a.name: meter.cost(a, [str(trivial)]) for a in allocators} if trivial else {}
+        idle = {a: meter.cost(a, [str(trivial)]) for a in allocators} if trivial else {}
+        for allocator, cost in idle.items():
+            if cost:
+                session.results.add("trivial program peak", "MiB", allocator, cost["peak"])
         for at, task in enumerate(tasks):
             session.progress(f"round {number + 1} of {session.rounds}, {task.name}")
             for allocator in session.rotated(number + at):
                 cost = None if allocator.name in task.without else meter.cost(allocator, task.command, watched)
                 if not cost:
                     continue
-                if base := idle.get(allocator.name):
+                if base := idle.get(allocator):
                     cost["peak"] = max(LEAST_PEAK, cost["peak"] - base["peak"])
                 for unit, value in cost.items():
                     session.results.add(task.line(unit), UNITS[unit], allocator, value)
