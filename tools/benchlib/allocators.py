@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,19 @@ def preload_problem(library: Path) -> str | None:
     return None
 
 
+def package_field(package: str, field: str) -> str:
+    """Nothing where the package, or dpkg, is not there."""
+    query = ["dpkg-query", "-W", "-f", f"${{{field}}}", package]
+    return subprocess.run(query, capture_output=True, text=True).stdout if shutil.which("dpkg-query") else ""
+
+
 def package_version(package: str) -> str:
-    query = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
-    return f"{package} {query.stdout}" if query.returncode == 0 else "unknown version"
+    version = package_field(package, "Version")
+    return f"{package} {version}" if version else "unknown version"
+
+
+def package_installed(package: str) -> bool:
+    return package_field(package, "db:Status-Status") == "installed"
 
 
 def source_version(root: Path) -> str:

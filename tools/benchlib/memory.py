@@ -9,6 +9,7 @@ from statistics import mean, median
 from .allocators import Allocator
 from .programs import compile_c, probe_source
 from .session import Run, Session
+from .watch import RESIDENT
 
 # Mode and arguments, and which of the probe's phases are lines of the table.
 MODES = (
@@ -50,7 +51,7 @@ def memory(session: Session) -> None:
             name = " ".join(arguments)
             session.progress(f"round {number + 1} of {session.rounds}, {name}")
             for allocator in session.rotated(number + at):
-                run = session.run(allocator, [probe, *arguments], pinned=arguments[0] != "threads", watched=True)
+                run = session.run(allocator, [probe, *arguments], pinned=arguments[0] != "threads", watched=RESIDENT)
                 if not run:
                     continue
                 phases = phases_of(run.output)

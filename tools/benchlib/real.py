@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,11 @@ from .allocators import GLIBC, Allocator
 from .programs import ProgramError
 from .reader import server
 from .session import Session
-from .watch import anonymous_of, inside, memory_cgroup, watching
+from .watch import PEAKS, anonymous_of, inside, memory_cgroup, watching
 
 KEYS = 1_000_000
 STAY = 10  # every tenth key is not deleted
 WAIT = 5  # seconds after the last deletion
-PEAKS = 0.005  # seconds between two looks: CPython's peak lasts some 30 ms
 
 PYTHON = """
 import json, random
@@ -116,11 +116,8 @@ def compiler(source: Path) -> Callable[[Session, Allocator], None]:
 
 def postgresql(session: Session, allocator: Allocator) -> None:
     """As a user of its own: initdb refuses to run as root."""
-    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not bins:
-        raise ProgramError("no PostgreSQL: install the package postgresql")
     data = session.scratch / "postgresql"
-    script = f"""set -e; export PATH={bins[-1]}:$PATH PGHOST={data} PGUSER=me PGDATABASE=postgres; cd {data}
+    script = f"""set -e; export PATH={postgresql_programs()}:$PATH PGHOST={data} PGUSER=me PGDATABASE=postgres; cd {data}
     initdb --no-locale --encoding=UTF8 --auth=trust --username=me --no-sync data
     pg_ctl -D data -w -o "-c listen_addresses= -c fsync=off -c work_mem=64MB -k {data}" start
     trap 'pg_ctl -D data -m immediate stop' EXIT
@@ -128,14 +125,26 @@ def postgresql(session: Session, allocator: Allocator) -> None:
     pgbench --random-seed=42 --client=4 --jobs=2 --transactions=3000
     psql -c 'select aid % 1001, count(*), string_agg(filler, aid::text order by aid) from pgbench_accounts group by 1' > /dev/null"""
     data.mkdir()
-    data.chmod(0o700)
-    session.scratch.chmod(0o711)
     try:
-        subprocess.run(["chown", "nobody", str(data)], check=True)
+        nobodys_folder(session, data)
         with measured(session, allocator, "postgresql"):
             quiet(["setpriv", "--reuid=nobody", "--clear-groups", "sh", "-c", script], allocator)
     finally:
         subprocess.run(["rm", "-rf", str(data)], check=True)
+
+
+def postgresql_programs() -> Path:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not folders:
+        raise ProgramError("no PostgreSQL: install the package postgresql")
+    return folders[-1]
+
+
+def nobodys_folder(session: Session, folder: Path) -> None:
+    """In the scratch folder, which others may then pass through."""
+    shutil.chown(folder, "nobody")
+    folder.chmod(0o700)
+    session.scratch.chmod(0o711)
 
 
 def quiet(words: list[str], allocator: Allocator) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from .allocators import OURS
 from .results import NEAR, Line, Results
 
+LEFT = 2  # so many columns of a table are names, not numbers
+
 
 def first_match(path: str, key: str) -> str:
     try:
@@ -43,18 +45,35 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+def aligned(rows: list[list[str]]) -> list[str]:
+    """As a table of text."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+    def padded(row: list[str]) -> str:
+        cells = enumerate(zip(row, widths))
+        return "  ".join(cell.ljust(width) if column < LEFT else cell.rjust(width) for column, (cell, width) in cells).rstrip()
+
+    return [padded(row) for row in rows]
+
+
+def markdown_table(rows: list[list[str]]) -> list[str]:
+    head, *others = rows
+    rule = ["---" if column < LEFT else "---:" for column in range(len(head))]
+    return ["| " + " | ".join(row) + " |" for row in (head, rule, *others)]
+
+
 @dataclass
 class Report:
     suite: str
     rounds: int
-    notes: list[str]
     results: Results
+    placement: str = "single-threaded lines on one core"
 
     def header(self) -> list[str]:
         about = [f"{key}: {value}" for key, value in machine().items()]
-        about.append(f"method: medians of {self.rounds} interleaved rounds, single-threaded lines on one core; lower is better")
+        about.append(f"method: medians of {self.rounds} interleaved rounds, {self.placement}; lower is better")
         about += [f"{a.name}: {a.version}{' (a reference, no peer)' if a.reference else ''}" for a in self.results.allocators]
-        return about + [f"note: {note}" for note in self.notes]
+        return about + [f"note: {note}" for note in self.results.notes]
 
     def has_ours(self) -> bool:
         return any(allocator.name == OURS for allocator in self.results.allocators)
@@ -74,30 +93,33 @@ class Report:
             head += ["best peer", "ours/best"]
         return [head, *(self.cells(line) for line in self.results.lines.values())]
 
+    def tables(self) -> list[list[list[str]]]:
+        return [self.rows()]
+
+    def failures(self) -> list[str]:
+        return [f"FAILED {name}: {what}" for name, what in self.results.failures]
+
     def footer(self) -> list[str]:
-        lines = [f"FAILED {name}: {what}" for name, what in self.results.failures]
+        lines = self.failures()
         if self.has_ours():
             standing = self.results.standing()
             lines.append(f"ours: {standing['ahead']} lines ahead, {standing['near']} within 15 %, {standing['behind']} behind")
         return lines
 
     def text(self) -> str:
-        rows = self.rows()
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        table = [
-            "  ".join(cell.ljust(width) if column < 2 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths)))
-            for row in rows
-        ]
-        return "\n".join([f"bench {self.suite}", *self.header(), "", *(row.rstrip() for row in table), "", *self.footer()])
+        tables = [line for table in self.tables() for line in (*aligned(table), "")]
+        return "\n".join([f"bench {self.suite}", *self.header(), "", *tables, *self.footer()])
 
     def markdown(self) -> str:
-        head, *rows = self.rows()
-        rule = ["---", "---", *("---:" for _ in head[2:])]
-        table = ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
         about = [f"- {line}" for line in self.header()]
-        return "\n".join([f"## bench {self.suite}", "", *about, "", *table, "", *(f"- {line}" for line in self.footer()), ""])
+        tables = [line for table in self.tables() for line in (*markdown_table(table), "")]
+        footer = [f"- {line}" for line in self.footer()]
+        return "\n".join([f"## bench {self.suite}", "", *about, "", *tables, *footer, ""])
 
     def json(self) -> str:
+        return json.dumps(self.content(), indent=1)
+
+    def content(self) -> dict:
         lines = [
             {
                 "name": line.name,
@@ -113,14 +135,13 @@ class Report:
             {"name": a.name, "library": str(a.library or ""), "version": a.version, "reference": a.reference}
             for a in self.results.allocators
         ]
-        content = {
+        return {
             "suite": self.suite,
             **machine(),
             "rounds": self.rounds,
             "allocators": allocators,
-            "notes": self.notes,
+            "notes": self.results.notes,
             "lines": lines,
             "standing": self.results.standing() if self.has_ours() else None,
             "failures": [{"allocator": name, "what": what} for name, what in self.results.failures],
         }
-        return json.dumps(content, indent=1)

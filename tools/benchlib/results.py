@@ -31,6 +31,7 @@ class Results:
     wanted: re.Pattern[str]
     lines: dict[str, Line] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)  # allocator, what happened
+    notes: list[str] = field(default_factory=list)
 
     def add(self, line: str, unit: str, allocator: Allocator, value: float) -> None:
         if self.wanted.search(line):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .allocators import OURS, Allocator
 from .results import Results
-from .watch import Sample, inside, memory_cgroup, resident_of, watching
+from .watch import Sample, Watch, inside, memory_cgroup, watching
 
 TIMEOUT = 300  # seconds; a run which takes longer is reported as failed
 HUGEPAGE = 2 << 20
@@ -91,6 +91,7 @@ class Session:
     min_time: float
     results: Results
     warm_mib: int = 0  # what a run may touch at most: a suite's own affair
+    placement: str = "single-threaded lines on one core"
     series: dict = field(default_factory=dict)  # over time, by mode and allocator, of the suites that watch
 
     def rounds_or(self, default: int) -> int:
@@ -119,16 +120,16 @@ class Session:
         if sys.stderr.isatty():
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
-    def run(self, allocator: Allocator, command: list[str], pinned: bool = True, watched: bool = False) -> Run | None:
+    def run(self, allocator: Allocator, command: list[str], pinned: bool = True, watched: Watch | None = None) -> Run | None:
         """None, and a failure in the results, when the process failed. Watched: in a memory cgroup of its own, where MEMCG
         names the file with its charge."""
         with on_one_core() if pinned else nullcontext():
-            if not watched:
+            if watched is None:
                 return self._run(allocator, command)
             with memory_cgroup() as charge:
                 return self._run(allocator, command, charge, watched)
 
-    def _run(self, allocator: Allocator, command: list[str], charge: Path | None = None, watched: bool = False) -> Run | None:
+    def _run(self, allocator: Allocator, command: list[str], charge: Path | None = None, watched: Watch | None = None) -> Run | None:
         output, errors = self.scratch / "output", self.scratch / "errors"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         redirections = [(os.POSIX_SPAWN_OPEN, fd, str(path), flags, 0o600) for fd, path in ((1, output), (2, errors))]
@@ -137,7 +138,7 @@ class Session:
         with inside(charge):
             start = time.perf_counter()
             child = os.posix_spawn(command[0], command, environment, file_actions=redirections)
-        with watching(lambda: resident_of(child)) if watched else nullcontext([]) as samples:
+        with watching(lambda: watched.look(child, charge), watched.step) if watched else nullcontext([]) as samples:
             status = wait(child)
         seconds = time.perf_counter() - start
         if status:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from .allocators import GLIBC, Allocator
 from .memory import memory
+from .packaged import programs
 from .pages import pages
 from .programs import built_program, compile_c, empty_library, probe_source
 from .reader import reader
 from .real import real
 from .session import Session
+from .workloads import workloads
 
 EMPTY = "empty.so"
 # The one line of the probe that lives on page faults, in a process of its own: by the time the whole probe comes to it,
@@ -178,4 +180,5 @@ def small_heap(session: Session) -> None:
 
 
 SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "large": large, "startup": startup,
-          "small-heap": small_heap, "pages": pages, "reader": reader, "memory": memory, "real": real}
+          "small-heap": small_heap, "pages": pages, "reader": reader, "memory": memory, "real": real, "workloads": workloads,
+          "programs": programs}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEP = 0.05  # seconds between two looks
+PEAKS = 0.005  # for what is short: CPython's peak lasts some 30 ms
 PAGE = os.sysconf("SC_PAGE_SIZE")
 HIERARCHIES = (("memory", "memory.usage_in_bytes"), ("", "memory.current"))  # version 1, then 2
 
@@ -81,6 +82,18 @@ def anonymous_of(charge: Path) -> float:
     """What all processes of the cgroup have that is no file's. The first word of the line in version 1, and in 2."""
     lines = (charge.parent / "memory.stat").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(("rss ", "anon "))) / 2**20
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to look at, of a process and the file with its cgroup's charge, and every how many seconds."""
+
+    look: Callable[[int, Path], float]
+    step: float
+
+
+RESIDENT = Watch(lambda child, _: resident_of(child), STEP)
+ANONYMOUS = Watch(lambda _, charge: anonymous_of(charge), PEAKS)
 
 
 @contextmanager
