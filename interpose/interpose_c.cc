@@ -26,7 +26,7 @@ extern "C" {
 // C, POSIX
 BM_EXPORT void* malloc(size_t size) noexcept { return api::malloc(size); }
 BM_EXPORT void free(void* block) noexcept { api::free(block); }
-BM_EXPORT void* calloc(size_t count, size_t size) noexcept { return api::calloc(count, size, bm::heap::call_path()); }
+BM_EXPORT void* calloc(size_t count, size_t size) noexcept { return api::calloc(count, size); }
 BM_EXPORT void* realloc(void* block, size_t size) noexcept { return api::realloc(block, size, bm::heap::call_path()); }
 BM_EXPORT void* reallocarray(void* block, size_t n, size_t size) noexcept {
   return api::reallocarray(block, n, size, bm::heap::call_path());
@@ -56,9 +56,7 @@ BM_EXPORT struct mallinfo2 mallinfo2() noexcept { return api::read_mallinfo2(); 
 // glibc's second names. Programs of their own malloc wrappers call the __libc_ ones.
 BM_EXPORT void* __libc_malloc(size_t size) noexcept { return api::malloc(size); }
 BM_EXPORT void __libc_free(void* block) noexcept { api::free(block); }
-BM_EXPORT void* __libc_calloc(size_t count, size_t size) noexcept {
-  return api::calloc(count, size, bm::heap::call_path());
-}
+BM_EXPORT void* __libc_calloc(size_t count, size_t size) noexcept { return api::calloc(count, size); }
 BM_EXPORT void* __libc_realloc(void* block, size_t size) noexcept {
   return api::realloc(block, size, bm::heap::call_path());
 }
@@ -74,7 +72,7 @@ BM_EXPORT struct mallinfo2 __libc_mallinfo2() noexcept { return api::read_mallin
 
 BM_EXPORT void* __malloc(size_t size) noexcept { return api::malloc(size); }
 BM_EXPORT void __free(void* block) noexcept { api::free(block); }
-BM_EXPORT void* __calloc(size_t count, size_t size) noexcept { return api::calloc(count, size, bm::heap::call_path()); }
+BM_EXPORT void* __calloc(size_t count, size_t size) noexcept { return api::calloc(count, size); }
 BM_EXPORT void* __realloc(void* block, size_t size) noexcept {
   return api::realloc(block, size, bm::heap::call_path());
 }

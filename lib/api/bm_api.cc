@@ -12,7 +12,7 @@ extern "C" {
 
 void* bm_malloc(size_t size) { return api::malloc(size); }
 void bm_free(void* block) { api::free(block); }
-void* bm_calloc(size_t count, size_t size) { return api::calloc(count, size, heap::call_path()); }
+void* bm_calloc(size_t count, size_t size) { return api::calloc(count, size); }
 void* bm_realloc(void* block, size_t size) { return api::realloc(block, size, heap::call_path()); }
 void* bm_aligned_alloc(size_t alignment, size_t size) { return api::aligned_alloc_strict(alignment, size); }
 size_t bm_usable_size(const void* block) { return api::malloc_usable_size(block); }

@@ -38,7 +38,7 @@ void free_slow(void* block) {
   heap::deallocate_slow(block);
 }
 
-void* calloc(std::size_t count, std::size_t size, heap::CallPath path) {
+void* calloc_slow(std::size_t count, std::size_t size, heap::CallPath path) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) [[unlikely]]
     return fail(ENOMEM);

@@ -33,22 +33,33 @@ std::size_t ThreadHeap::cached_objects(unsigned c) const {
   return n <= b.capacity ? n : 0;  // a fork's orphan may have been between two stores
 }
 
-void ThreadHeap::put_slab_object(unsigned c, void* p) {
+// As many of these objects as lie in the first one's slab, from the first on: at least one, and what a bin was filled with from one
+// slab often lies together still. Returns how many.
+std::size_t ThreadHeap::put_in_slab(unsigned c, void* const* objects, std::size_t n) {
   const SizeClass& info = kClass[c];
-  Pfn page{static_cast<std::uint32_t>(process.map.fast_index(p))};
-  if (process.map.fast_index(p) >= process.map.fast_pages() && !process.map.find(p, page))
-    os::fatal("invalid pointer in a bin", p);
+  const auto address = [&](std::size_t k) { return reinterpret_cast<std::uintptr_t>(objects[k]); };
+  const std::size_t number = process.map.fast_index(objects[0]);
+  Pfn page{static_cast<std::uint32_t>(number)};
+  if (!process.map.is_fast(number) && !process.map.find(objects[0], page))
+    os::fatal("invalid pointer in a bin", objects[0]);
   const std::uint32_t i = slab_index_of(info, page);
   Slab& s = process.slabs[i];
-  const std::size_t offset =
-      (std::size_t{page.value - s.first.value} << kPageShift) + (reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1));
-  const unsigned object = info.index_of(offset);
-  if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
-  if (!s.put(object)) os::fatal("double free", p);
+  const std::uintptr_t start =
+      align_down(address(0), kPageSize) - (std::uintptr_t{page.value - s.first.value} << kPageShift);
+  const std::size_t bytes = info.slab_bytes();
+  std::size_t k = 0;
+  do {
+    const std::size_t offset = address(k) - start;
+    const unsigned object = info.index_of(offset);
+    if (object >= info.objects || offset != std::size_t{object} * info.size)
+      os::fatal("free of an invalid pointer", objects[k]);
+    if (!s.put(object)) os::fatal("double free", objects[k]);
+  } while (++k < n && address(k) - start < bytes);
   if (s.empty())
     release_slab(i);
   else
     rebucket(i);
+  return k;
 }
 
 void free_run_object(void* p) {
@@ -88,20 +99,20 @@ void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
   note_slab_free(static_cast<std::int64_t>(n * info.size));
   const auto prefetch = [&](void* p) {
     const std::size_t page = process.map.fast_index(p);
-    if (page < process.map.fast_pages())
+    if (process.map.is_fast(page))
       __builtin_prefetch(&process.slabs[slab_index_of(info, {static_cast<std::uint32_t>(page)})], 1);
   };
   for (std::size_t k = 0; k < std::min(n, kAhead); ++k) prefetch(objects[k]);
-  for (std::size_t k = 0; k < n; ++k) {
+  for (std::size_t k = 0; k < n;) {
     if (k + kAhead < n) prefetch(objects[k + kAhead]);
-    put_slab_object(c, objects[k]);
+    k += put_in_slab(c, objects + k, n - k);
   }
 }
 
 void ThreadHeap::put_back_one(unsigned c, void* p) {
   if (kClass[c].is_run()) return put_back_runs(c, &p, 1);
   note_slab_free(kClass[c].size);
-  put_slab_object(c, p);
+  put_in_slab(c, &p, 1);
 }
 
 // Gives back the n objects on top. They leave the bin first: a fork's child may lose objects, never find one twice.

@@ -147,7 +147,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void put_back(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_one(unsigned size_class, void* p);
-  void put_slab_object(unsigned size_class, void* p);
+  std::size_t put_in_slab(unsigned size_class, void* const* objects, std::size_t n);
   void flush(unsigned size_class, std::size_t n);
   void close_bin(unsigned size_class);
   void rebucket(std::uint32_t slab_index);

@@ -1,6 +1,8 @@
 // test_malloc_contract.cc: malloc, free, calloc, realloc and reallocarray as C, POSIX and glibc define them.
 // Covers API-1 to API-3 of lib/api/malloc_api.h.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstring>
 
 #include <set>
 
@@ -9,6 +11,22 @@
 
 namespace api = bm::api;
 using namespace bm::test;
+
+TEST_CASE("calloc clears what a bin has had, and nothing of the neighbours", "[malloc_contract]") {
+  for (std::size_t bytes = 1; bytes <= 300; ++bytes) {
+    void* blocks[3];
+    for (void*& block : blocks) std::memset(block = api::malloc(bytes), 0xA5, bytes);
+    api::free(blocks[1]);
+    auto* const fresh = static_cast<unsigned char*>(api::calloc(1, bytes));
+    REQUIRE(fresh == blocks[1]);
+    REQUIRE(std::all_of(fresh, fresh + bytes, [](unsigned char c) { return c == 0; }));
+    for (void* const block : {blocks[0], blocks[2]}) {
+      auto* const whole = static_cast<unsigned char*>(block);
+      REQUIRE(std::all_of(whole, whole + bytes, [](unsigned char c) { return c == 0xA5; }));
+    }
+    for (void* const block : blocks) api::free(block);
+  }
+}
 
 TEST_CASE("API-3: every size, zero included, gives a writable block of its own, aligned to 16", "[api]") {
   std::set<void*> blocks;
