@@ -12,7 +12,10 @@ using slab::kClass;
 using slab::SizeClass;
 using slab::Slab;
 
-constexpr unsigned kSmallestAfterShrink = 15;
+// Pointers that a bin which shrinks keeps room for: a few KiB of small objects pin little and come back soon.
+constexpr unsigned smallest_after_shrink(std::size_t size) {
+  return size <= 32 ? 127 : size <= 64 ? 63 : size <= 128 ? 31 : 15;
+}
 constexpr unsigned kCloseAfter = 20;  // flushes in a row
 // Flushed without a refill of any bin. With less, the load may come back at once: a heap of 33 MB whose bins let go of everything
 // faulted it all in again, by pages of 4 KiB, in fastpath's churn 4096 (23 ns instead of 15).
@@ -165,7 +168,7 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   given_back += n * kClass[c].size;
   if (given_back >= kDropBytes) {
     for (unsigned other = 0; other < slab::kBins; ++other) close_bin(other);
-  } else if (giving_up && b.capacity > kSmallestAfterShrink) {
+  } else if (giving_up && b.capacity > smallest_after_shrink(kClass[c].size)) {
     resize_bin(c, b.capacity / 2U);
   } else if (b.flushes > kCloseAfter) {
     close_bin(c);
