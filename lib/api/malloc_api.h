@@ -50,9 +50,11 @@ inline void free(void* block) {
 [[gnu::always_inline]] inline void* calloc(std::size_t count, std::size_t size) {
   const std::size_t cell = heap::call_cell();
   std::size_t bytes = 0;
-  if (!__builtin_mul_overflow(count, size, &bytes)) [[likely]]
-    if (void* const block = heap::allocate_fast(bytes, heap::lifetimes.verdict(cell)); block != nullptr) [[likely]]
-      return clear(block, bytes);
+  if (__builtin_mul_overflow(count, size, &bytes)) [[unlikely]]
+    return calloc_slow(count, size, heap::call_path(cell));
+  void* const block = heap::allocate_fast(bytes, heap::lifetimes.verdict(cell));
+  if (block != nullptr) [[likely]]
+    return clear(block, bytes);
   return calloc_slow(count, size, heap::call_path(cell));
 }
 

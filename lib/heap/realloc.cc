@@ -26,12 +26,13 @@ bool move_memory(void* p, std::size_t bytes, void* fresh) {
     return false;
   pages::Zone& zone = process.nodes.zone_of(from);
   if (&zone != &process.nodes.zone_of(to) || !zone.move(from.block(), to.block(), blocks)) return false;
-  const std::size_t moved = blocks << kPageblockShift;
-  const Pfn rest = from + (blocks << kPageblockOrder);
-  std::memcpy(static_cast<char*>(fresh) + moved, static_cast<char*>(p) + moved, bytes - moved);
+  const std::size_t moved = blocks << kPageblockOrder;
+  const std::size_t rest = pages_for(bytes) - moved;
+  if (rest != 0)
+    std::memcpy(process.map.address(to + moved), process.map.address(from + moved), rest << kPageShift);
   process.map.set_entry(from, 0);
   zone.free_moved(from.block(), blocks);
-  if (bytes != moved) zone.free(rest, pages_for(bytes - moved));
+  if (rest != 0) zone.free(from + moved, rest);
   return true;
 }
 

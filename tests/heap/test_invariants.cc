@@ -93,7 +93,8 @@ TEST_CASE("TH-1, HP-1, HP-2, SL-3: the tests' own check sees what is broken", "[
           h.front.state[c].base[1] = h.front.state[c].base[2];
         }).text.find("TH-1 (twice)") == 1);
   CHECK(broken_after([](Slab& s, ThreadHeap&, unsigned) { s.fill(); }).text.find("TH-1 (free)") == 1);
-  CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { *h.front.state[c].base = &h; }).text.find("TH-1 (null)") == 1);
+  CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { *h.front.state[c].base = &h; }).text.find("TH-1 (null)") ==
+        1);
   CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { --h.front.bins[c].limit; }).text.find("HP-2 (limit)") == 1);
   CHECK(broken_after([](Slab& s, ThreadHeap&, unsigned) { s.remote[0] = 1; }).text.find("SL-3 (forgotten)") == 1);
   CHECK(broken_after([](Slab& s, ThreadHeap& h, unsigned c) {
