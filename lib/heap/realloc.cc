@@ -28,8 +28,7 @@ bool move_memory(void* p, std::size_t bytes, void* fresh) {
   if (&zone != &process.nodes.zone_of(to) || !zone.move(from.block(), to.block(), blocks)) return false;
   const std::size_t moved = blocks << kPageblockOrder;
   const std::size_t rest = pages_for(bytes) - moved;
-  if (rest != 0)
-    std::memcpy(process.map.address(to + moved), process.map.address(from + moved), rest << kPageShift);
+  if (rest != 0) std::memcpy(process.map.address(to + moved), process.map.address(from + moved), rest << kPageShift);
   process.map.set_entry(from, 0);
   zone.free_moved(from.block(), blocks);
   if (rest != 0) zone.free(from + moved, rest);
