@@ -272,7 +272,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
         out[n++] = start + std::size_t{w * 64 + lowest_bit(bits)} * info.size;
       __atomic_store_n(&s.free[w], bits, __ATOMIC_RELAXED);
     }
-    s.free_count = static_cast<std::uint16_t>(s.free_count - (n - before));
+    s.set_count_free(s.free_count - (n - before));
     rebucket(i);
   }
   note_slab_free(-std::int64_t{n} * info.size);

@@ -96,8 +96,9 @@ void ThreadHeap::recount() {
     if (s.holder() != index) continue;
     // `queued` stays: others may be listing the slab right now, and what a vanished thread was about to list is of an older
     // generation.
-    s.free_count = 0;
-    for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + popcount(w));
+    std::size_t n = 0;
+    for (const std::uint64_t w : s.free) n += popcount(w);
+    s.set_count_free(n);
     s.merge_remote();
     s.bucket = slab::kUnlisted;
     own_pages(s);  // it may have been on its way from heap to heap
