@@ -65,7 +65,7 @@ std::size_t ThreadHeap::put_in_slab(unsigned c, void* const* objects, std::size_
   if (s.empty())
     release_slab(i);
   else
-    relist(i);
+    rebucket(i);
   return k;
 }
 

@@ -264,7 +264,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
   const std::uint32_t index = __atomic_load_n(&pool_, __ATOMIC_ACQUIRE);
   if (index == 0) return 0;
   ThreadHeap& pool = heap(index);
-  if (pool.partly_free(c) == 0) return 0;  // before the lock
+  if (pool.fullest(c) == 0) return 0;  // before the lock
   std::uint32_t i;
   {
     HelperGuard hold(pool);
@@ -273,7 +273,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
       pool.drain_pending();
       pool.drain_pages();
     }
-    i = pool.partly_free(c);
+    i = pool.fullest(c);
     if (i != 0) h.take_over(pool, i);
   }
   pool.help_abandoned();

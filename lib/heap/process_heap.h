@@ -40,7 +40,7 @@ class ProcessHeap {
   ThreadHeap* acquire();
   // At thread exit: `heap` will be used by a later thread, its partly free slabs by any.
   void abandon(ThreadHeap& heap);
-  // Moves a partly free slab that exited threads left of this class to `heap`, whose lock is held; 0: none.
+  // Moves the fullest partly free slab that exited threads left of this class to `heap`, whose lock is held; 0: none.
   std::uint32_t adopt_slab(ThreadHeap& heap, unsigned size_class);
 
   ThreadHeap& heap(std::uint32_t index) const;

@@ -1,4 +1,4 @@
-// refill.cc: a bin that is empty gets objects: from partly free slabs, else from a new one.  layer: heap
+// refill.cc: a bin that is empty gets objects: from partly free slabs, the fullest first, else from a new one.  layer: heap
 #include <algorithm>
 
 #include "heap/limit.h"
@@ -142,12 +142,14 @@ void ThreadHeap::adapt_for_refill(unsigned c) {
   if (b.capacity == 0 || after_flush || (filling && b.capacity < kRefillGrowth)) grow_bin(c);
 }
 
-void ThreadHeap::relist(std::uint32_t slab_index) {
+void ThreadHeap::rebucket(std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
-  if (s.listed == (s.free_count != 0)) return;
-  if (s.listed) return unlist(slab_index);
-  std::uint32_t& head = bin_slabs[s.size_class].partly_free;
-  s.listed = true;
+  const std::uint8_t wanted = s.wanted_bucket();
+  if (s.bucket == wanted) return;
+  unlist(slab_index);
+  s.bucket = wanted;
+  if (wanted == slab::kUnlisted) return;
+  std::uint32_t& head = bin_slabs[s.size_class].bucket[wanted];
   s.prev = 0;
   s.next = head;
   if (head != 0) process.slabs[head].prev = slab_index;
@@ -156,13 +158,19 @@ void ThreadHeap::relist(std::uint32_t slab_index) {
 
 void ThreadHeap::unlist(std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
-  if (!s.listed) return;
+  if (s.bucket == slab::kUnlisted) return;
   if (s.prev != 0)
     process.slabs[s.prev].next = s.next;
   else
-    set_head(bin_slabs[s.size_class].partly_free, s.next);
+    set_head(bin_slabs[s.size_class].bucket[s.bucket], s.next);
   if (s.next != 0) process.slabs[s.next].prev = s.prev;
-  s.listed = false;
+  s.bucket = slab::kUnlisted;
+}
+
+std::uint32_t ThreadHeap::fullest(unsigned c) const {
+  for (const std::uint32_t& head : bin_slabs[c].bucket)
+    if (const std::uint32_t i = __atomic_load_n(&head, __ATOMIC_RELAXED); i != 0) return i;
+  return 0;
 }
 
 // [TH-2] for all pages of the slab.
@@ -177,12 +185,12 @@ void ThreadHeap::take_over(ThreadHeap& from, std::uint32_t slab_index) {
   from.unlist(slab_index);
   own_pages(s);
   s.set_holder(index);
-  relist(slab_index);
+  rebucket(slab_index);
 }
 
 void ThreadHeap::take_over_all(ThreadHeap& from) {
   for (unsigned c = 0; c < slab::kBins; ++c)
-    while (const std::uint32_t i = from.partly_free(c)) take_over(from, i);
+    while (const std::uint32_t i = from.fullest(c)) take_over(from, i);
 }
 
 // What only other zones have is not listed.
@@ -215,12 +223,12 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   Slab& s = process.slabs[i];
   s.first = first;
   s.size_class = static_cast<std::uint8_t>(c);
-  s.listed = false;
+  s.bucket = slab::kUnlisted;
   s.fill();
   process.map.set_slab_index(first, i);
   own_pages(s);
   s.set_holder(index);
-  relist(i);
+  rebucket(i);
   note_slab_free(std::int64_t{info.objects} * info.size);
   if (info.size > kLargeObject) note_turnover(-static_cast<std::int32_t>(info.slab_bytes()));
   return i;
@@ -251,7 +259,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
   const SizeClass& info = kClass[c];
   unsigned n = 0;
   while (n < want) {
-    std::uint32_t i = partly_free(c);
+    std::uint32_t i = fullest(c);
     if (i == 0) i = process.adopt_slab(*this, c);
     if (i == 0) i = new_slab(c);
     if (i == 0) break;
@@ -265,7 +273,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
       __atomic_store_n(&s.free[w], bits, __ATOMIC_RELAXED);
     }
     s.set_count_free(s.free_count - (n - before));
-    relist(i);
+    rebucket(i);
   }
   note_slab_free(-std::int64_t{n} * info.size);
   if (info.size > kLargeObject) note_turnover(static_cast<std::int32_t>(n * info.size));

@@ -66,7 +66,7 @@ void ThreadHeap::drain_pending() {
       if (s.empty())
         release_slab(i);
       else
-        relist(i);
+        rebucket(i);
     } else if (freed && holder != 0) {
       // a late freer of the slab's previous life had queued it here; its present owner must hear of the bits
       process.heap(holder).note_remote(i);
@@ -87,8 +87,9 @@ void ThreadHeap::forward_pending() {
 }
 
 void ThreadHeap::recount() {
-  forward_pending();  // first, by itself: counts and lists mean nothing yet
-  for (auto& b : bin_slabs) b.partly_free = 0;
+  forward_pending();  // first, by itself: counts and bucket lists mean nothing yet
+  for (auto& b : bin_slabs)
+    for (auto& head : b.bucket) head = 0;
   const std::uint32_t limit = process.slabs.limit();
   for (std::uint32_t i = 1; i < limit; ++i) {
     Slab& s = process.slabs[i];
@@ -99,9 +100,9 @@ void ThreadHeap::recount() {
     for (const std::uint64_t w : s.free) n += popcount(w);
     s.set_count_free(n);
     s.merge_remote();
-    s.listed = false;
+    s.bucket = slab::kUnlisted;
     own_pages(s);  // it may have been on its way from heap to heap
-    relist(i);
+    rebucket(i);
   }
   cached_capacity = 0;
   for (unsigned c = 0; c < slab::kBins; ++c) {

@@ -67,7 +67,7 @@ int check_slab(std::uint32_t i, const ThreadHeap& h) {
   for (unsigned k = info.objects; k < slab::kMaxObjects; ++k) beyond |= s.is_free(k);
   check(free_objects == s.free_count && !beyond, "SL-1");
   check(!both, "SL-2");
-  check(s.listed == (s.free_count != 0), "HP-1");
+  check(s.bucket == s.wanted_bucket(), "HP-1");
   const auto entry = static_cast<std::uint32_t>(h.front.tag + bin_offset(s.size_class));
   for (std::uint32_t k = 0; k < info.pages; ++k) check(process.map.entry(s.first + k) == entry, "TH-2");
   return broken;

@@ -3,7 +3,7 @@
 // it, by the owner on its slow path and by others who help (drain what they freed into an idle or abandoned heap, trim,
 // validate).
 // A heap outlives its thread: it is handed whole to a later one. Only its index ever names the owner of a slab.
-// [HP-1] a slab of this heap is in its class's list, and Slab::listed, when it has free objects; else it is not
+// [HP-1] a slab of this heap with free objects is in the bucket list [its class][Slab::wanted_bucket()]; others are in none
 // [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array; of one that is closed
 //        base <= limit <= base + capacity
 #pragma once
@@ -31,8 +31,8 @@ inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush
 
 // The slabs behind a bin.
 struct BinSlabs {
-  std::uint32_t partly_free;  // a list through Slab::next: where the last free made room comes first
-  std::uint32_t last_refill;  // ThreadHeap::refill_clock
+  std::uint32_t bucket[slab::kBuckets];  // partly free slabs by occupancy
+  std::uint32_t last_refill;             // ThreadHeap::refill_clock
 };
 
 struct alignas(kCacheLine) ThreadHeap {
@@ -114,10 +114,8 @@ struct alignas(kCacheLine) ThreadHeap {
   // Takes over a slab of another heap, or all its partly free ones; both locks held.
   void take_over(ThreadHeap& from, std::uint32_t slab_index);
   void take_over_all(ThreadHeap& from);
-  // A partly free slab of the class; 0: none. Without the lock: a guess.
-  std::uint32_t partly_free(unsigned size_class) const {
-    return __atomic_load_n(&bin_slabs[size_class].partly_free, __ATOMIC_RELAXED);
-  }
+  // The fullest partly free slab of the class; 0: none. Without the lock: a guess.
+  std::uint32_t fullest(unsigned size_class) const;
 
   std::size_t cached_objects(unsigned size_class) const;
   // The zone that is nearest now, where page lists are filled: `lists` holds pages of one zone, `number`, at a time, and
@@ -155,7 +153,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void close_bin(unsigned size_class);
   void flush_closed(unsigned size_class);
   bool wait_for_neighbours(unsigned size_class, void* p);
-  void relist(std::uint32_t slab_index);
+  void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
   void ask_for_sleepers();
   void* allocate_run(unsigned size_class, unsigned want, bool* zeroed);

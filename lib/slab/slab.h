@@ -11,7 +11,7 @@
 //   `free` with atomic stores (put_remote reads it)
 //   | free[4]                                 32 |    | remote[4]                           32 |
 //   | first, next, prev, heap                 16 |    | pending_next, queued                 8 |
-//   | free_count, size_class, listed, known    8 |
+//   | free_count, size_class, bucket, known    8 |
 //   | may_have_remote, set by any thread       1 |
 #pragma once
 
@@ -26,16 +26,18 @@
 namespace bm::slab {
 
 inline constexpr unsigned kMapWords = kMaxObjects / 64;
+inline constexpr unsigned kBuckets = 4;          // by occupancy, 0 = fullest
+inline constexpr std::uint8_t kUnlisted = 0xFF;  // Slab::bucket of a slab without free objects
 
 struct alignas(kCacheLine) Slab {
   std::uint64_t free[kMapWords];
   Pfn first;
-  std::uint32_t next;  // in the heap's list of partly free slabs: indices, 0 = none
+  std::uint32_t next;  // in the heap's bucket list: slab indices, 0 = none
   std::uint32_t prev;
   std::uint32_t heap;  // index of the owning heap, 0 = descriptor not in use
   std::uint16_t free_count;
   std::uint8_t size_class;
-  bool listed;
+  std::uint8_t bucket;
   std::uint32_t known;                // the table's: 0 when its memory has gone back, and nobody has taken it since
   std::atomic<bool> may_have_remote;  // else no bit of `remote` is set: a free by the owner needs not look at line 1
 
@@ -101,6 +103,13 @@ struct alignas(kCacheLine) Slab {
     for (const auto& w : remote)
       if (w.load() != 0) return true;
     return false;
+  }
+  // Occupancy bucket for free_count > 0: 0 holds the fullest quarter.
+  std::uint8_t wanted_bucket() const {
+    if (free_count == 0) return kUnlisted;
+    // A quarter of the slab's bytes, tail and all, which takes no division.
+    static_assert(kBuckets == 4);
+    return static_cast<std::uint8_t>(((free_count - 1U) * size_info().size) >> (kPageShift - 2 + size_info().order));
   }
 };
 static_assert(sizeof(Slab) == 2 * kCacheLine);

@@ -52,16 +52,17 @@ inline std::string broken_lists(heap::ThreadHeap& h) {
     if (!ok) broken += std::string(" ") + clause + " at slab " + std::to_string(i);
   };
   std::set<std::uint32_t> listed;
-  for (unsigned c = 0; c < slab::kBins; ++c) {
-    std::uint32_t before = 0;
-    for (std::uint32_t i = h.partly_free(c); i != 0; i = heap::process.slabs[i].next) {
-      const slab::Slab& s = heap::process.slabs[i];
-      if (!listed.insert(i).second) return broken + " HP-1 (cycle)";
-      check(s.prev == before, "HP-1 (prev)", i);
-      check(s.heap == h.index && s.size_class == c && s.listed, "HP-1 (wrong list)", i);
-      before = i;
+  for (unsigned c = 0; c < slab::kBins; ++c)
+    for (unsigned b = 0; b < slab::kBuckets; ++b) {
+      std::uint32_t before = 0;
+      for (std::uint32_t i = h.bin_slabs[c].bucket[b]; i != 0; i = heap::process.slabs[i].next) {
+        const slab::Slab& s = heap::process.slabs[i];
+        if (!listed.insert(i).second) return broken + " HP-1 (cycle)";
+        check(s.prev == before, "HP-1 (prev)", i);
+        check(s.heap == h.index && s.size_class == c && s.wanted_bucket() == b, "HP-1 (wrong list)", i);
+        before = i;
+      }
     }
-  }
   std::set<std::uint32_t> pending;
   for (std::uint32_t i = h.pending.load(); i != 0; i = heap::process.slabs[i].pending_next.load()) {
     if (!pending.insert(i).second) return broken + " SL-3 (cycle)";

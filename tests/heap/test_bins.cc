@@ -217,7 +217,7 @@ void check_bounds(heap::ThreadHeap& h) {
 
 TEST_CASE("bins hold at most 4 MiB each and 16 MiB together", "[heap][bins]") { on_fresh_heap(check_bounds); }
 
-TEST_CASE("HP-1: refills take from slabs with free objects before a new one", "[heap][bins]") {
+TEST_CASE("HP-1: refills take from the fullest slabs first", "[heap][bins]") {
   heap::ThreadHeap& h = own_heap();
   constexpr std::size_t kSize = 1792;  // of no other test
   const unsigned c = class_of(kSize);
@@ -226,25 +226,24 @@ TEST_CASE("HP-1: refills take from slabs with free objects before a new one", "[
   const unsigned n = kClass[c].objects;
   std::vector<void*> blocks(4 * n);
   for (auto& p : blocks) p = allocate(kSize);
-  // Every slab keeps one object.
-  for (unsigned i = 0; i < blocks.size(); ++i)
-    if (i % n != 0) deallocate(std::exchange(blocks[i], nullptr));
+  // the first slab keeps most of its objects, the others one each
+  std::vector<void*> kept;
+  for (unsigned i = 0; i < blocks.size(); ++i) {
+    const bool keep = i < n ? i >= 2 : i % n == 0;
+    if (keep)
+      kept.push_back(blocks[i]);
+    else
+      deallocate(blocks[i]);
+  }
   flush_own();
-  REQUIRE(slabs_of(h, c) == 4);
   REQUIRE(broken_lists(h) == "");
-  const std::vector<void*> kept = blocks;
-  const auto near_a_kept_one = [&](void* p) {
-    return std::any_of(kept.begin(), kept.end(), [&](void* k) {
-      const std::ptrdiff_t apart = static_cast<char*>(p) - static_cast<char*>(k);
-      return k != nullptr && apart > 0 && apart < static_cast<std::ptrdiff_t>(kClass[c].slab_bytes());
-    });
-  };
-  for (auto& p : blocks)
-    if (p == nullptr) {
-      p = allocate(kSize);
-      CHECK(near_a_kept_one(p));
-    }
-  for (void* const p : blocks) deallocate(p);
+  void* const a = allocate(kSize);
+  void* const b = allocate(kSize);
+  CHECK(a == blocks[0]);
+  CHECK(b == blocks[1]);
+  deallocate(a);
+  deallocate(b);
+  for (void* const p : kept) deallocate(p);
   flush_own();
   CHECK(slabs_of(h, c) == 0);
 }

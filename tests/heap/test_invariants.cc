@@ -56,8 +56,8 @@ TEST_CASE("SL-2: an object in both maps is reported", "[heap][validate]") {
   CHECK(names(validate_after([](slab::Slab& s, heap::ThreadHeap&) { s.remote[0] |= s.free[0]; }), "SL-2"));
 }
 
-TEST_CASE("HP-1: a slab that is not listed is reported", "[heap][validate]") {
-  const Ending o = validate_after([](slab::Slab& s, heap::ThreadHeap&) { s.listed = false; });
+TEST_CASE("HP-1: a slab in the wrong bucket is reported", "[heap][validate]") {
+  const Ending o = validate_after([](slab::Slab& s, heap::ThreadHeap&) { s.bucket = slab::kUnlisted; });
   CHECK(names(o, "HP-1"));
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("TH-1, HP-1, HP-2, SL-3: the tests' own check sees what is broken", "[
         1);
   CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) { --h.front.bins[c].limit; }).text.find("HP-2 (limit)") == 1);
   CHECK(broken_after([](Slab& s, ThreadHeap&, unsigned) { s.remote[0] = 1; }).text.find("SL-3 (forgotten)") == 1);
-  CHECK(broken_after([](Slab&, ThreadHeap& h, unsigned c) {
-          h.bin_slabs[c].partly_free = 0;
+  CHECK(broken_after([](Slab& s, ThreadHeap& h, unsigned c) {
+          h.bin_slabs[c].bucket[s.bucket] = 0;
         }).text.find("HP-1 (membership)") == 1);
 }

@@ -139,6 +139,25 @@ TEST_CASE("what another thread has freed the owner cannot free again, before and
   CHECK(s->free_count == 4);
 }
 
+TEST_CASE("buckets go by quarters of occupancy, the fullest first", "[slab]") {
+  for (unsigned c = 0; c < kSlabClasses; ++c) {
+    auto s = new_slab(c);
+    const unsigned n = kClass[c].objects;
+    CAPTURE(c, n);
+    CHECK(s->wanted_bucket() == kUnlisted);
+    unsigned before = 0;
+    for (unsigned k = 1; k <= n; ++k) {
+      s->free_count = static_cast<std::uint16_t>(k);
+      const unsigned b = s->wanted_bucket();
+      REQUIRE(b < kBuckets);
+      REQUIRE(b >= before);
+      if (k * kBuckets <= n) REQUIRE(b == 0);
+      before = b;
+    }
+    CHECK(before == kBuckets - 1);
+  }
+}
+
 TEST_CASE("of threads that free the same object at once just one succeeds", "[slab][threads]") {
   auto s = new_slab(class_of(64));
   for (int round = 0; round < 50; ++round) {
