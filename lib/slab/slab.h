@@ -48,7 +48,9 @@ struct alignas(kCacheLine) Slab {
   // Any thread may ask; 0 means that the descriptor is not in use.
   std::uint32_t holder() const { return __atomic_load_n(&heap, __ATOMIC_ACQUIRE); }
   void set_holder(std::uint32_t index) { __atomic_store_n(&heap, index, __ATOMIC_RELEASE); }
-  const SizeClass& size_info() const { return kClass[size_class]; }
+  // A late freer may ask when the descriptor is in use anew.
+  const SizeClass& size_info() const { return kClass[__atomic_load_n(&size_class, __ATOMIC_RELAXED)]; }
+  void set_size_class(unsigned c) { __atomic_store_n(&size_class, static_cast<std::uint8_t>(c), __ATOMIC_RELAXED); }
   // The owner may ask without its lock.
   unsigned count_free() const { return __atomic_load_n(&free_count, __ATOMIC_RELAXED); }
   void set_count_free(std::size_t n) { __atomic_store_n(&free_count, static_cast<std::uint16_t>(n), __ATOMIC_RELAXED); }
@@ -98,6 +100,13 @@ struct alignas(kCacheLine) Slab {
       set_count_free(free_count + popcount(r));
     }
     return sound;
+  }
+  // By any thread. Of those that free a slab's last objects at once, the last one sees it; while others merge, perhaps nobody.
+  bool all_freed() const {
+    std::size_t n = count_free();
+    for (const auto& w : remote)
+      if (const std::uint64_t bits = w.load(); bits != 0) n += popcount(bits);
+    return n >= size_info().objects;
   }
   bool has_remote() const {
     for (const auto& w : remote)
