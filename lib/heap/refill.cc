@@ -15,10 +15,16 @@ constexpr unsigned kLargestBin = (1U << SlotPool::kMaxOrder) - 1;
 constexpr std::size_t kLargeObject = std::size_t{32} << 10;  // bytes; above: few are kept ready, and turnover counts
 constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between two reports to the zone
 constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
-constexpr unsigned kRefillGrowth = 63;                     // a bin grows to this by refills alone, beyond only by reuse
-constexpr std::size_t kBinBytes = std::size_t{4} << 20;    // most one bin may hold
-constexpr std::size_t kHeapBytes = std::size_t{16} << 20;  // most all bins of a thread may hold
-constexpr std::size_t kAllHeaps = std::size_t{64} << 20;   // shared out among the active threads
+constexpr unsigned kRefillGrowth = 63;  // a bin grows to this by refills alone, beyond only by reuse
+// What all bins of a thread may hold grows with the heap: an eighth of it, between these two.
+constexpr std::size_t kSmallHeapBytes = std::size_t{6} << 20;
+constexpr std::size_t kHeapBytes = std::size_t{16} << 20;
+constexpr std::size_t kOfHeap = 8;
+constexpr std::size_t kBinBytes = std::size_t{4} << 20;  // most one bin may hold
+// A quarter of the heap is shared out among all active threads, but so much at least and at most.
+constexpr std::size_t kAllOfSmallHeap = std::size_t{16} << 20;
+constexpr std::size_t kAllHeaps = std::size_t{64} << 20;
+constexpr std::size_t kOfAllHeaps = 4;
 constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;  // pages of slabs
 constexpr std::uint32_t kIdleRefills = 4096;  // a bin that has missed so many refills of others is idle
 constexpr std::uint32_t kSearchPause = 64;    // refills between two searches for room
@@ -43,6 +49,15 @@ pages::Migratetype migratetype_for(unsigned c) {
 
 // Written under the lock, looked at without one: is there anything to lock for?
 void set_head(std::uint32_t& head, std::uint32_t slab_index) { __atomic_store_n(&head, slab_index, __ATOMIC_RELAXED); }
+
+// Bytes that the bins of a thread may hold.
+std::size_t most_in_bins() {
+  const std::size_t opened = process.zone.present_pages() << kPageShift;
+  const std::size_t all =
+      std::min(std::clamp(opened / kOfAllHeaps, kAllOfSmallHeap, kAllHeaps), limit.most() / kLimitShare);
+  const std::size_t share = std::max(all / std::max(1U, process.active_heaps()), std::min(kHeapFloor, all / 16));
+  return std::min(share, std::clamp(opened / kOfHeap, kSmallHeapBytes, kHeapBytes));
+}
 
 }  // namespace
 
@@ -101,9 +116,7 @@ unsigned ThreadHeap::bin_to_shrink(std::size_t more) const {
 // Room for `more` bytes within what a thread's bins may hold. A bin that has to shrink is emptied and starts anew. Where none
 // was found, none is looked for for a while.
 bool ThreadHeap::make_room(std::size_t more) {
-  const std::size_t all = std::min(kAllHeaps, limit.most() / kLimitShare);
-  const std::size_t share = std::max(all / std::max(1U, process.active_heaps()), std::min(kHeapFloor, all / 16));
-  const std::size_t most = std::min(kHeapBytes, share);
+  const std::size_t most = most_in_bins();
   while (cached_capacity + more > most) {
     if (refill_clock - no_room_since < kSearchPause) return false;
     const unsigned c = bin_to_shrink(more);
