@@ -18,9 +18,9 @@ STORES = {"malloc": 1, "free": 2}
 SIZES = (1, 32, 100, 1024, 4096, 65536, 524288)
 THREADS = 3
 ROW = 4  # calls of a row, all fast
-SLOW = ("64", "2048")  # bytes and objects
+SLOW = ("64", "5000")  # bytes and objects: more than a bin holds
 # Objects per atomic access, at least; a lock takes two, and one more for a word of another thread's frees.
-OBJECTS_PER_ATOMIC = {"fill": 16, "drain": 1, "fill again": 16, "merge": 8}
+OBJECTS_PER_ATOMIC = {"fill": 16, "drain": 1, "merge": 8}
 
 
 class Trace:
@@ -88,6 +88,39 @@ def check_slow(tap, trace):
                   f"{atomic} for {objects} objects")
 
 
+def locks(trace, operation):
+    """Holds of each lock: its address to the lines touched in each hold. A lock is a word with two atomic accesses a hold."""
+    holds = collections.defaultdict(list)
+    for accesses in trace.of(operation):
+        taken = {}
+        for kind, address in accesses:
+            if kind == "a" and address in taken:
+                holds[address].append(taken.pop(address))
+                continue
+            for lines in taken.values():
+                lines.add(address // LINE)
+            if kind == "a":
+                taken[address] = {address // LINE}
+    return holds
+
+
+def report_locks(trace):
+    """For docs/scaling.md: what moves with a lock, as other cores' holds touch it, too."""
+    for operation in "fill", "drain":
+        touched = collections.defaultdict(collections.Counter)
+        all_holds = locks(trace, operation)
+        for address, holds in all_holds.items():
+            for lines in holds:
+                touched[address].update(lines)
+        for address, holds in sorted(all_holds.items(), key=lambda item: -len(item[1])):
+            if len(holds) < THREADS:
+                continue
+            mean = sum(map(len, holds)) / len(holds)
+            often = sum(count > len(holds) / 2 for count in touched[address].values())
+            print(f"# {operation} {SLOW[0]}: lock {trace.name(address)}: a hold per {int(SLOW[1]) * THREADS / len(holds):.1f} objects,"
+                  f" of {mean:.1f} lines, {often} of them in most holds")
+
+
 def main():
     args = harness.arguments(library="shared library", archive="static archive")
     tap = harness.Tap()
@@ -105,6 +138,7 @@ def main():
         check_rows(tap, trace)
         check_fast(tap, trace)
         check_slow(tap, trace)
+        report_locks(trace)
     tap.finish()
 
 

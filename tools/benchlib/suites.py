@@ -117,7 +117,7 @@ CONTENTION_THREADS = (2, 4, 8, 16, 32, 64)
 
 
 def contention(session: Session) -> None:
-    """The same work shared out among 2 to 64 threads: ns of wall time per object, and waits (voluntary switches) per million."""
+    """The same work shared out among 2 to 64 threads: ns of wall time per object."""
     session.rounds_or(3)
     session.warm_mib = 512
     binary = str(program(session, "contention"))
@@ -129,8 +129,9 @@ def contention(session: Session) -> None:
                 session.progress(f"round {number + 1} of {session.rounds}, {load}, {threads} threads")
                 for allocator in allocators:
                     run = session.run(allocator, [binary, load, str(threads)], pinned=False)
-                    for line, value in run.figures().items() if run else ():
-                        session.results.add(line, "per million" if line.endswith("waits") else "ns", allocator, value)
+                    if run:
+                        line = f"{load} {threads} threads"
+                        session.results.add(line, "ns", allocator, run.figures()[line])
 
 
 LARGE_LOADS = 10

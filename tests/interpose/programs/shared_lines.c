@@ -222,7 +222,7 @@ static void trace_slow(int thread) {
   warm(slow_bytes, slow_objects, thread);
   allocate("fill", slow_bytes, slow_objects, thread);
   release("drain", slow_bytes, slow_objects, thread, thread);
-  allocate("fill again", slow_bytes, slow_objects, thread);
+  for (int i = 0; i < slow_objects; ++i) objects[thread][i] = malloc(slow_bytes);
 }
 
 static void trace_remote(int thread) {
