@@ -121,6 +121,12 @@ def report_locks(trace):
                   f" of {mean:.1f} lines, {often} of them in most holds")
 
 
+def report_remote(trace):
+    calls = trace.of("take away")
+    atomic = sum(kind == "a" for accesses in calls for kind, _ in accesses)
+    print(f"# freed by another thread: {sum(map(len, calls)) / len(calls):.1f} accesses an object, {atomic / len(calls):.2f} of them atomic")
+
+
 def main():
     args = harness.arguments(library="shared library", archive="static archive")
     tap = harness.Tap()
@@ -139,6 +145,7 @@ def main():
         check_fast(tap, trace)
         check_slow(tap, trace)
         report_locks(trace)
+        report_remote(trace)
     tap.finish()
 
 
