@@ -21,6 +21,13 @@ constexpr unsigned kCloseAfter = 20;  // flushes in a row
 // faulted it all in again, by pages of 4 KiB, in fastpath's churn 4096 (23 ns instead of 15).
 constexpr std::size_t kDropBytes = std::size_t{24} << 20;
 
+Pfn page_of(void* object) {
+  const std::size_t number = process.map.fast_index(object);
+  Pfn page{static_cast<std::uint32_t>(number)};
+  if (!process.map.is_fast(number) && !process.map.find(object, page)) os::fatal("invalid pointer in a bin", object);
+  return page;
+}
+
 // The slab that holds an object of a slab class, by the alignment of slabs.
 std::uint32_t slab_index_of(const SizeClass& info, Pfn page) {
   const Pfn first{page.value & ~(info.pages - 1)};
@@ -41,10 +48,7 @@ std::size_t ThreadHeap::cached_objects(unsigned c) const {
 std::size_t ThreadHeap::put_in_slab(unsigned c, void* const* objects, std::size_t n) {
   const SizeClass& info = kClass[c];
   const auto address = [&](std::size_t k) { return reinterpret_cast<std::uintptr_t>(objects[k]); };
-  const std::size_t number = process.map.fast_index(objects[0]);
-  Pfn page{static_cast<std::uint32_t>(number)};
-  if (!process.map.is_fast(number) && !process.map.find(objects[0], page))
-    os::fatal("invalid pointer in a bin", objects[0]);
+  const Pfn page = page_of(objects[0]);
   const std::uint32_t i = slab_index_of(info, page);
   Slab& s = process.slabs[i];
   const std::uintptr_t start =
@@ -94,8 +98,12 @@ void ThreadHeap::put_back_runs(unsigned c, void* const* objects, std::size_t n) 
   }
 }
 
-void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
-  if (kClass[c].is_run()) return put_back_runs(c, objects, n);
+// How many slabs they are of, where those of one follow each other.
+std::size_t ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
+  if (kClass[c].is_run()) {
+    put_back_runs(c, objects, n);
+    return n;
+  }
   // Descriptors of random objects are cache misses: ask for them a few ahead.
   constexpr std::size_t kAhead = 8;
   const SizeClass& info = kClass[c];
@@ -106,10 +114,12 @@ void ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n) {
       __builtin_prefetch(&process.slabs[slab_index_of(info, {static_cast<std::uint32_t>(page)})], 1);
   };
   for (std::size_t k = 0; k < std::min(n, kAhead); ++k) prefetch(objects[k]);
-  for (std::size_t k = 0; k < n;) {
+  std::size_t slabs = 0;
+  for (std::size_t k = 0; k < n; ++slabs) {
     if (k + kAhead < n) prefetch(objects[k + kAhead]);
     k += put_in_slab(c, objects + k, n - k);
   }
+  return slabs;
 }
 
 void ThreadHeap::put_back_one(unsigned c, void* p) {
@@ -119,20 +129,52 @@ void ThreadHeap::put_back_one(unsigned c, void* p) {
 }
 
 // Gives back the n objects on top. They leave the bin first: a fork's child may lose objects, never find one twice.
-void ThreadHeap::flush(unsigned c, std::size_t n) {
+std::size_t ThreadHeap::flush(unsigned c, std::size_t n) {
   Bin& bin = front.bins[c];
   bin.top -= n;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  put_back(c, bin.top + 1, n);
+  if (front.state[c].closed) bin.limit = bin.top;
+  return put_back(c, bin.top + 1, n);
 }
 
-// From now on every free of that kind goes to its slab, until the next refill.
+// From now on what is freed of that kind goes to its slab, until the next refill.
 void ThreadHeap::close_bin(unsigned c) {
   BinState& b = front.state[c];
   if (b.capacity == 0 || b.closed) return;
-  flush(c, cached_objects(c));
   b.closed = 1;
-  front.bins[c].limit = b.base;
+  b.orderly = 0;
+  flush(c, cached_objects(c));
+}
+
+// Frees in the order of addresses, as of most data that ends, come to one slab after another: what a closed bin gets of one of
+// them waits there, without a lock, for as long as the slab has others in use, and so is not kept by it. Once a bin has been seen
+// to get its objects in that order, the fast path takes as many as the slab may have. False: it must go.
+bool ThreadHeap::wait_for_neighbours(unsigned c, void* p) {
+  const SizeClass& info = kClass[c];
+  const BinState& b = front.state[c];
+  Bin& bin = front.bins[c];
+  const std::size_t n = cached_objects(c);
+  if (n >= b.capacity || info.is_run()) return false;
+  const auto apart = reinterpret_cast<std::uintptr_t>(p) ^ reinterpret_cast<std::uintptr_t>(*bin.top);
+  if (n != 0 && apart >= info.slab_bytes()) return false;
+  const Slab& s = process.slabs[slab_index_of(info, page_of(p))];
+  const std::size_t in_use = info.objects - s.count_free();
+  if (n + 1 >= in_use) return false;
+  bin.limit = b.base + (b.orderly ? std::min<std::size_t>(b.capacity, in_use - 1) : n + 1);
+  bin.push(p);
+  return true;
+}
+
+// What waits in a closed bin.
+void ThreadHeap::flush_closed(unsigned c) {
+  constexpr std::size_t kTelling = 4;  // objects of one slab in a row
+  BinState& b = front.state[c];
+  const std::size_t n = cached_objects(c);
+  const std::size_t slabs = flush(c, n);
+  if (slabs > 1)
+    b.orderly = 0;
+  else if (n >= kTelling)
+    b.orderly = 1;
 }
 
 // Each time so much has come to the free objects, somebody should look whether they are wanted.
@@ -151,11 +193,16 @@ void ThreadHeap::ask_for_sleepers() {
 // as what it kept would pin slabs here and there, each of which pins a pageblock. When much has been given back and nothing
 // fetched, all bins are.
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
+  if (front.state[c].closed && wait_for_neighbours(c, p)) return;
   OwnerGuard hold(*this);
   const bool emptied = follow_cache_calls();
   ask_for_sleepers();
   BinState& b = front.state[c];
   b.refills = 0;
+  if (b.closed) {
+    flush_closed(c);
+    if (wait_for_neighbours(c, p)) return;
+  }
   if (b.closed || emptied) return put_back_one(c, p);
   const bool dropping = given_back >= kDropBytes;
   const bool too_small = b.flushes == 0 && b.demand > b.capacity;

@@ -19,8 +19,9 @@ constexpr unsigned kRefillGrowth = 63;                     // a bin grows to thi
 constexpr std::size_t kBinBytes = std::size_t{4} << 20;    // most one bin may hold
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;  // most all bins of a thread may hold
 constexpr std::size_t kAllHeaps = std::size_t{64} << 20;   // shared out among the active threads
-constexpr std::uint32_t kIdleRefills = 4096;               // a bin that has missed so many refills of others is idle
-constexpr std::uint32_t kSearchPause = 64;                 // refills between two searches for room
+constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;  // pages of slabs
+constexpr std::uint32_t kIdleRefills = 4096;  // a bin that has missed so many refills of others is idle
+constexpr std::uint32_t kSearchPause = 64;    // refills between two searches for room
 constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
 constexpr std::size_t kLimitShare = 32;  // of a limit for all bins: nobody can make sleeping threads give theirs up
 
@@ -222,7 +223,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   }
   Slab& s = process.slabs[i];
   s.first = first;
-  s.size_class = static_cast<std::uint8_t>(c);
+  s.set_size_class(c);
   s.bucket = slab::kUnlisted;
   s.fill();
   process.map.set_slab_index(first, i);
@@ -272,7 +273,7 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
         out[n++] = start + std::size_t{w * 64 + lowest_bit(bits)} * info.size;
       __atomic_store_n(&s.free[w], bits, __ATOMIC_RELAXED);
     }
-    s.free_count = static_cast<std::uint16_t>(s.free_count - (n - before));
+    s.set_count_free(s.free_count - (n - before));
     rebucket(i);
   }
   note_slab_free(-std::int64_t{n} * info.size);
@@ -303,7 +304,8 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   // A heap that the thread has only just taken over may have objects ready; they must not be overwritten.
   if (Bin& bin = front.bins[c]; *bin.top != nullptr) return *bin.top--;
   OwnerGuard hold(*this);
-  drain_pending();
+  // Each slab that is taken off the list costs those who free into it, and this thread, a few cache misses.
+  if (fullest(c) == 0 || pending_pages.load(std::memory_order_relaxed) >= kManyPending) drain_pending();
   follow_cache_calls();
   adapt_for_refill(c);
   BinState& b = front.state[c];

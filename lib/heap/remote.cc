@@ -1,6 +1,7 @@
 // remote.cc: objects freed by threads that do not own them, and heaps whose thread vanished.  layer: heap
 // A remote freer sets the object's bit and, as the first one, puts the slab on the owner's pending list. The owner takes
-// the list on its slow paths; when it does not come by, or is gone, a freer does it for it under the heap's lock.
+// the list on its slow paths; when it does not come by, or is gone, a freer does it for it under the heap's lock: now and then, and,
+// for one that is gone, as soon as a slab has all its objects back.
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 
@@ -9,7 +10,8 @@ namespace {
 
 using slab::Slab;
 
-constexpr std::uint32_t kPatience = 32;  // pending slabs before a freer helps
+constexpr std::uint32_t kPatience =
+    (std::uint32_t{2} << 20) >> kPageShift;  // pages of pending slabs before a freer helps
 
 void push_pending(ThreadHeap& heap, std::uint32_t slab_index) {
   Slab& s = process.slabs[slab_index];
@@ -30,13 +32,18 @@ void ThreadHeap::note_remote(std::uint32_t slab_index) {
   if (first) push_pending(*this, slab_index);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   t_state.noting = false;
-  if (!first) return;
-  const std::uint32_t waiting = pending_count.fetch_add(1, std::memory_order_relaxed) + 1;
-  if (waiting % kPatience == 0 && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
+  bool many = false;
+  if (first) {
+    const std::uint32_t more = s.size_info().pages;
+    many = pending_pages.fetch_add(more, std::memory_order_relaxed) % kPatience + more >= kPatience;
+  }
+  if (state.load() == HeapState::kAbandoned) {
+    if (many || s.all_freed()) help_abandoned();
+  } else if (many && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
     drain_pending();
     lock.unlock();
+    help_abandoned();
   }
-  help_abandoned();
 }
 
 // An abandoned heap is looked at again after the lock is free: whoever queued meanwhile could not take it.
@@ -51,7 +58,7 @@ void ThreadHeap::help_abandoned() {
 
 void ThreadHeap::drain_pending() {
   if (pending.load() == 0) return;
-  pending_count.store(0, std::memory_order_relaxed);
+  pending_pages.store(0, std::memory_order_relaxed);
   std::uint32_t i = pending.exchange(0);
   while (i != 0) {
     Slab& s = process.slabs[i];
@@ -83,7 +90,7 @@ void ThreadHeap::forward_pending() {
     const std::uint32_t holder = s.holder();
     if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i);
   }
-  pending_count.store(0, std::memory_order_relaxed);
+  pending_pages.store(0, std::memory_order_relaxed);
 }
 
 void ThreadHeap::recount() {
@@ -96,8 +103,9 @@ void ThreadHeap::recount() {
     if (s.holder() != index) continue;
     // `queued` stays: others may be listing the slab right now, and what a vanished thread was about to list is of an older
     // generation.
-    s.free_count = 0;
-    for (const std::uint64_t w : s.free) s.free_count = static_cast<std::uint16_t>(s.free_count + popcount(w));
+    std::size_t n = 0;
+    for (const std::uint64_t w : s.free) n += popcount(w);
+    s.set_count_free(n);
     s.merge_remote();
     s.bucket = slab::kUnlisted;
     own_pages(s);  // it may have been on its way from heap to heap

@@ -71,9 +71,10 @@ struct BinState {
   void** base;             // the array: base[0] is the null below the lowest; kEmptyFront's while there is none
   std::uint16_t capacity;  // pointers it may hold; 0: no array yet
   std::uint8_t refills;    // slow events of one kind in a row
-  std::uint8_t flushes : 7;
-  std::uint8_t closed : 1;  // limit == base: every free goes to its slab, until the next refill
-  std::uint32_t demand;     // objects taken by refills since the last flush: what the program's rhythm needs
+  std::uint8_t flushes : 6;
+  std::uint8_t closed : 1;   // until the next refill: holds what waits for others of its slab (wait_for_neighbours)
+  std::uint8_t orderly : 1;  // ... and gets objects slab by slab
+  std::uint32_t demand;      // objects taken by refills since the last flush: what the program's rhythm needs
 };
 static_assert(sizeof(BinState) == sizeof(Bin));
 

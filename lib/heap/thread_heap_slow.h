@@ -4,7 +4,8 @@
 // validate).
 // A heap outlives its thread: it is handed whole to a later one. Only its index ever names the owner of a slab.
 // [HP-1] a slab of this heap with free objects is in the bucket list [its class][Slab::wanted_bucket()]; others are in none
-// [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array; 0 of one that is closed
+// [HP-2] capacity is 2^k - 1 and limit - base == capacity for every bin that has an array; of one that is closed
+//        base <= limit <= base + capacity
 #pragma once
 
 #include <atomic>
@@ -59,7 +60,7 @@ struct alignas(kCacheLine) ThreadHeap {
 
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
-  std::atomic<std::uint32_t> pending_count;
+  std::atomic<std::uint32_t> pending_pages;  // of these, about
 
   // --- as `lock`; behind the others so that a small program touches two pages of all this
   alignas(kCacheLine) BinSlabs bin_slabs[slab::kBins];
@@ -144,12 +145,14 @@ struct alignas(kCacheLine) ThreadHeap {
   void note_turnover(std::int32_t bytes);
   void own_pages(slab::Slab& s);
   void release_slab(std::uint32_t slab_index);
-  void put_back(unsigned size_class, void* const* objects, std::size_t n);
+  std::size_t put_back(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_one(unsigned size_class, void* p);
   std::size_t put_in_slab(unsigned size_class, void* const* objects, std::size_t n);
-  void flush(unsigned size_class, std::size_t n);
+  std::size_t flush(unsigned size_class, std::size_t n);
   void close_bin(unsigned size_class);
+  void flush_closed(unsigned size_class);
+  bool wait_for_neighbours(unsigned size_class, void* p);
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
   void ask_for_sleepers();

@@ -1,4 +1,5 @@
 // linux_vm.cc: the Linux implementation of vm.h.  layer: os
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -13,6 +14,7 @@
 #include "base/bits.h"
 #include "base/config.h"
 #include "base/number.h"
+#include "os/fatal.h"
 #include "os/file.h"
 #include "os/syscall.h"
 #include "os/vm.h"
@@ -169,8 +171,13 @@ bool move(void* from, void* to, std::size_t bytes) {
   if (!purge(to, bytes)) return false;
   const long p = system_call(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap, to);
   if (!is_error(p)) return true;
-  // Some reasons to refuse the kernel finds after it has made room: then there is nothing any more.
-  map_again(to, bytes, MAP_FIXED_NOREPLACE);
+  // Some reasons to refuse a kernel may find after it has made room: then there is nothing any more, unless another thread has
+  // mapped something there meanwhile.
+  static constinit std::atomic<bool> makes_room_first{false};
+  if (map_again(to, bytes, MAP_FIXED_NOREPLACE))
+    makes_room_first.store(true, std::memory_order_relaxed);
+  else if (makes_room_first.load(std::memory_order_relaxed) && (p == -EFAULT || p == -EAGAIN))
+    fatal("a range was taken by another mapping while a block was moved to", to);
   return false;
 }
 

@@ -48,7 +48,12 @@ struct alignas(kCacheLine) Slab {
   // Any thread may ask; 0 means that the descriptor is not in use.
   std::uint32_t holder() const { return __atomic_load_n(&heap, __ATOMIC_ACQUIRE); }
   void set_holder(std::uint32_t index) { __atomic_store_n(&heap, index, __ATOMIC_RELEASE); }
-  const SizeClass& size_info() const { return kClass[size_class]; }
+  // A late freer may ask when the descriptor is in use anew.
+  const SizeClass& size_info() const { return kClass[__atomic_load_n(&size_class, __ATOMIC_RELAXED)]; }
+  void set_size_class(unsigned c) { __atomic_store_n(&size_class, static_cast<std::uint8_t>(c), __ATOMIC_RELAXED); }
+  // The owner may ask without its lock.
+  unsigned count_free() const { return __atomic_load_n(&free_count, __ATOMIC_RELAXED); }
+  void set_count_free(std::size_t n) { __atomic_store_n(&free_count, static_cast<std::uint16_t>(n), __ATOMIC_RELAXED); }
   bool empty() const { return free_count == size_info().objects; }
 
   // All objects free; the lowest address goes first, so that fresh memory is touched in order.
@@ -59,7 +64,7 @@ struct alignas(kCacheLine) Slab {
       const std::uint64_t bits = n <= first_bit ? 0 : bit_span(0, n - first_bit < 64 ? n - first_bit : 64);
       __atomic_store_n(&free[w], bits, __ATOMIC_RELAXED);
     }
-    free_count = static_cast<std::uint16_t>(n);
+    set_count_free(n);
   }
   bool is_free(unsigned i) const { return (free[i / 64] >> (i % 64) & 1) != 0; }
   // False: it was free already, perhaps by another thread.
@@ -69,7 +74,7 @@ struct alignas(kCacheLine) Slab {
     if (may_have_remote.load(std::memory_order_relaxed) && (remote[i / 64].load(std::memory_order_relaxed) & bit) != 0)
       return false;
     __atomic_store_n(&free[i / 64], free[i / 64] | bit, __ATOMIC_RELAXED);
-    ++free_count;
+    set_count_free(free_count + 1U);
     return true;
   }
   // By any thread, without a lock. False: it was free already.
@@ -92,9 +97,16 @@ struct alignas(kCacheLine) Slab {
       const std::uint64_t r = remote[w].exchange(0);
       sound = sound && (free[w] & r) == 0;
       __atomic_store_n(&free[w], free[w] | r, __ATOMIC_RELAXED);
-      free_count = static_cast<std::uint16_t>(free_count + popcount(r));
+      set_count_free(free_count + popcount(r));
     }
     return sound;
+  }
+  // By any thread. Of those that free a slab's last objects at once, the last one sees it; while others merge, perhaps nobody.
+  bool all_freed() const {
+    std::size_t n = count_free();
+    for (const auto& w : remote)
+      if (const std::uint64_t bits = w.load(); bits != 0) n += popcount(bits);
+    return n >= size_info().objects;
   }
   bool has_remote() const {
     for (const auto& w : remote)

@@ -48,6 +48,11 @@ inline pages::Zone& zone_of(const void* p) {
 }
 
 inline std::size_t live_bytes() { return statistics().live_bytes; }
+// While the background thread merges what was freed by others, pages on their way from a slab to the zone are counted nowhere.
+inline std::size_t live_bytes_at_rest(std::size_t expected) {
+  for (int i = 0; i < 100 && live_bytes() != expected; ++i) usleep(10'000);
+  return live_bytes();
+}
 
 // What the bins and page lists of this thread hold goes back.
 inline void flush_own() {

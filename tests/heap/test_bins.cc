@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -280,4 +281,61 @@ void check_drop(heap::ThreadHeap& h) {
 
 TEST_CASE("when much has been given back and nothing fetched, all bins are closed", "[heap][bins]") {
   on_fresh_heap(check_drop);
+}
+
+std::uint32_t slab_index_of(void* p) {
+  Pfn page;
+  REQUIRE(heap::process.map.find(p, page));
+  const unsigned c = (heap::process.map.entry(page) & heap::kOffsetMask) / sizeof(heap::Bin);
+  return heap::process.map.slab_index({page.value & ~(kClass[c].pages - 1)});
+}
+
+// Frees them one after another. A slab must be gone with its last object. Returns how many the fast path took.
+std::size_t free_and_watch(const std::vector<void*>& blocks, std::map<std::uint32_t, unsigned>& left) {
+  std::size_t fast = 0;
+  for (void* const p : blocks) {
+    const std::uint32_t i = slab_index_of(p);
+    if (heap::deallocate_fast(p))
+      ++fast;
+    else
+      heap::deallocate_slow(p);
+    if (--left[i] == 0) REQUIRE(heap::process.slabs[i].holder() == 0);
+  }
+  return fast;
+}
+
+void check_order_of_frees(heap::ThreadHeap& h) {
+  constexpr std::size_t kSize = 240;
+  const unsigned c = class_of(kSize);
+  std::vector<void*> all(std::size_t{6000} * kClass[c].objects);
+  for (auto& p : all) p = allocate(kSize);
+  std::sort(all.begin(), all.end());
+  std::map<std::uint32_t, unsigned> left;
+  for (void* const p : all) ++left[slab_index_of(p)];
+  // By and by the bin is closed.
+  const auto part = static_cast<std::ptrdiff_t>(all.size() / 3);
+  for (auto at = all.begin(); at != all.begin() + part; ++at) {
+    --left[slab_index_of(*at)];
+    deallocate(*at);
+  }
+  REQUIRE(h.front.state[c].closed);
+  const std::size_t fast = free_and_watch({all.begin() + part, all.begin() + 2 * part}, left);
+  CHECK(fast > static_cast<std::size_t>(part) / 2);
+  CHECK(broken_heap(h) == "");
+  // In any order: a bin that believed in one finds out.
+  std::vector<void*> rest(all.begin() + 2 * part, all.end());
+  Random random(2);
+  for (std::size_t i = rest.size(); i > 1; --i) std::swap(rest[i - 1], rest[random.below(i)]);
+  const std::vector<void*> first(rest.begin(), rest.begin() + 100);
+  for (void* const p : first) {
+    --left[slab_index_of(p)];
+    deallocate(p);
+  }
+  CHECK(free_and_watch({rest.begin() + 100, rest.end()}, left) == 0);
+  CHECK(h.cached_objects(c) == 0);
+  CHECK(broken_heap(h) == "");
+}
+
+TEST_CASE("a closed bin collects the objects of a slab that has others in use, and keeps no slab", "[heap][bins]") {
+  on_fresh_heap(check_order_of_frees);
 }
