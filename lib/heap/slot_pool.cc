@@ -1,6 +1,8 @@
 // slot_pool.cc: see slot_pool.h.  layer: heap
 #include "heap/slot_pool.h"
 
+#include <algorithm>
+
 namespace bm::heap {
 
 void** SlotPool::take(unsigned order) {
@@ -9,7 +11,7 @@ void** SlotPool::take(unsigned order) {
     free_[order] = static_cast<void**>(*a);
     return a;
   }
-  const std::size_t bytes = sizeof(void*) << order;
+  const std::size_t bytes = std::max(sizeof(void*) << order, kCacheLine);
   if (early_used_ + bytes <= kEarlyBytes) {
     auto* const a = reinterpret_cast<void**>(early_ + early_used_);
     early_used_ += bytes;

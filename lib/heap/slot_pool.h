@@ -1,10 +1,12 @@
 // slot_pool.h: the arrays behind the threads' bins.  layer: heap
 // Thread-safe. Sizes are powers of two from 2 to 2048 pointers; arrays are recycled by size and never given back.
+// Each has cache lines of its own: the thread whose bin it is behind writes to it without a lock.
 // The first few come from the pool itself: a small process needs no memory beside the library's own for them.
 #pragma once
 
 #include <cstddef>
 
+#include "base/config.h"
 #include "os/lock.h"
 #include "pages/meta_array.h"
 
@@ -28,7 +30,7 @@ class SlotPool {
   std::size_t early_used_ = 0;
   std::size_t used_ = 0;
   void** free_[kMaxOrder + 1] = {};  // linked through the first slot
-  alignas(void*) char early_[kEarlyBytes] = {};
+  alignas(kCacheLine) char early_[kEarlyBytes] = {};
 };
 
 }  // namespace bm::heap

@@ -1,8 +1,11 @@
 // test_slot_pool.cc: the arrays behind the bins are distinct, recycled by size, and refused when memory is short.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
+#include "base/config.h"
 #include "heap/slot_pool.h"
 #include "os/vm.h"
 
@@ -44,6 +47,20 @@ TEST_CASE("arrays of all sizes are usable to the last slot and do not overlap", 
     for (std::size_t i = 0; i < std::size_t{1} << order; ++i) foreign += a[i] != a;
     CHECK(foreign == 0);
   }
+}
+
+TEST_CASE("no two arrays share a cache line: threads write to theirs without a lock", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20);
+  std::vector<std::uintptr_t> lines;
+  for (int round = 0; round < 200; ++round)  // more than the pool's own memory
+    for (const unsigned order : {1U, 2U, 4U, 1U, 3U}) {
+      const auto first = reinterpret_cast<std::uintptr_t>(f.pool.take(order));
+      REQUIRE(first != 0);
+      const std::uintptr_t last = first + (sizeof(void*) << order) - 1;
+      for (std::uintptr_t line = first / kCacheLine; line <= last / kCacheLine; ++line) lines.push_back(line);
+    }
+  std::sort(lines.begin(), lines.end());
+  CHECK(std::adjacent_find(lines.begin(), lines.end()) == lines.end());
 }
 
 TEST_CASE("an array given back serves the same size only", "[heap][slot_pool]") {

@@ -112,6 +112,28 @@ def ping_pong(session: Session) -> None:
                     session.results.add(line, "ms", allocator, value * 1000)
 
 
+CONTENTION_LOADS = ("churn", "fill", "exchange", "large")
+CONTENTION_THREADS = (2, 4, 8, 16, 32, 64)
+
+
+def contention(session: Session) -> None:
+    """The same work shared out among 2 to 64 threads: ns of wall time per object."""
+    session.rounds_or(3)
+    session.warm_mib = 512
+    binary = str(program(session, "contention"))
+    for number, allocators in session.interleaved():
+        for load in CONTENTION_LOADS:
+            for threads in CONTENTION_THREADS:
+                if not session.wanted.search(f"{load} {threads} threads"):
+                    continue
+                session.progress(f"round {number + 1} of {session.rounds}, {load}, {threads} threads")
+                for allocator in allocators:
+                    run = session.run(allocator, [binary, load, str(threads)], pinned=False)
+                    if run:
+                        line = f"{load} {threads} threads"
+                        session.results.add(line, "ns", allocator, run.figures()[line])
+
+
 LARGE_LOADS = 10
 
 
@@ -179,6 +201,6 @@ def small_heap(session: Session) -> None:
                 session.results.add(line, "KiB", allocator, value)
 
 
-SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "large": large, "startup": startup,
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "contention": contention, "large": large, "startup": startup,
           "small-heap": small_heap, "pages": pages, "reader": reader, "memory": memory, "real": real, "workloads": workloads,
           "programs": programs}
