@@ -4,6 +4,8 @@
 // are kept as one bit per word.
 #include "pages/page_bitmap.h"
 
+#include <algorithm>
+
 namespace bm::pages {
 namespace {
 
@@ -48,6 +50,25 @@ std::uint64_t without_parents(std::uint64_t level, std::uint64_t parents, unsign
 }
 
 }  // namespace
+
+// A bit stays where as many are set as were asked for so far, and the same number of steps further on: the number doubles.
+std::size_t PageBitmap::first_run(std::size_t n) const {
+  Words w = word;
+  for (std::size_t have = 1, step = 1; have < n; have += step) {
+    step = std::min(have, n - have);
+    const std::size_t words = step / 64;
+    const unsigned bits = step % 64;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      const std::size_t from = i + words;
+      std::uint64_t ahead = from < w.size() ? w[from] >> bits : 0;
+      if (bits != 0 && from + 1 < w.size()) ahead |= w[from + 1] << (64 - bits);
+      w[i] &= ahead;
+    }
+  }
+  for (std::size_t i = 0; i < w.size(); ++i)
+    if (w[i] != 0) return i * 64 + lowest_bit(w[i]);
+  return kPagesPerBlock;
+}
 
 int PageBitmap::largest_order() const {
   Words w = word;

@@ -57,6 +57,9 @@ struct alignas(kCacheLine) PageBitmap {
     }
   }
 
+  // The lowest page from which on n bits are set, 1 <= n <= kPagesPerBlock; kPagesPerBlock: there is none.
+  std::size_t first_run(std::size_t n) const;
+
   // First of the set bits that end just below page `end`; `end` when there is none. 0 <= end <= kPagesPerBlock.
   std::size_t run_before(std::size_t end) const {
     for (std::size_t at = end; at != 0;) {

@@ -1,7 +1,7 @@
 // zone_snug.cc: where a run of any length fits among what is in use.  layer: pages
-// A buddy has a power of two of pages and is aligned to it. A free run of n pages holds one of at least a quarter of them, or of
-// an eighth where it begins in one pageblock and ends in the next: so far down the search looks, and at the maps themselves. That
-// is bounded, and done for runs alone; without it, what a run of odd length leaves fits no other of its length.
+// A buddy has a power of two of pages and is aligned to it. A free run of n pages holds one of at least a quarter of them, also
+// where it begins in one pageblock and ends in the next, as the longer part lies at an edge: so far down the search looks, and at the
+// maps themselves. That is bounded, and done for runs alone; without it, what a run of odd length leaves fits no other of its length.
 #include "pages/zone.h"
 
 namespace bm::pages {
@@ -10,8 +10,8 @@ namespace {
 constexpr unsigned kTries = 32;  // pageblocks of each largest order, and stretches of whole ones
 constexpr std::size_t kMostInTwo = 2 * (kPagesPerBlock - 1);  // pages of a free run in two partly used pageblocks
 
-// The least order of the largest free block in the longer part of such a run.
-unsigned least_order(std::size_t pages) { return highest_bit(((pages + 1) / 2 + 1) / 2); }
+// The least order of the largest free block in such a run, or in the longer of its parts.
+unsigned least_order(std::size_t pages) { return highest_bit((pages + 1) / 2); }
 
 }  // namespace
 
@@ -43,14 +43,19 @@ Pfn Zone::free_to(Pfn end, Migratetype type) const {
 
 // The lowest free run that is long enough and has pages in that pageblock.
 bool Zone::hole_in(BlockIndex b, std::size_t pages, Migratetype type, Pfn& out) const {
-  bool found = false;
-  map_->block(b).free.for_runs([&](std::size_t first, std::size_t n) {
-    if (found) return;
-    const Pfn start = free_from(first_pfn(b) + first, type);
-    found = free_to(first_pfn(b) + (first + n), type).value - start.value >= pages;
-    if (found) out = start;
-  });
-  return found;
+  const PageBitmap& free = map_->block(b).free;
+  const auto fits = [&](Pfn first, Pfn end) {
+    out = first;
+    return free_to(end, type).value - first.value >= pages;
+  };
+  // Only what begins or ends with the pageblock has free pages of others beside it.
+  const Pfn start = first_pfn(b);
+  const std::size_t lead = free.run_from(0);
+  if (lead != 0 && fits(free_from(start, type), start + lead)) return true;
+  const std::size_t inside = pages <= kPagesPerBlock ? free.first_run(pages) : kPagesPerBlock;
+  if (inside != kPagesPerBlock) return fits(start + inside, start + (inside + pages));
+  const std::size_t tail = free.run_before(kPagesPerBlock);
+  return tail != kPagesPerBlock && fits(start + tail, start + kPagesPerBlock);
 }
 
 // In partly used pageblocks of the type, those with the smallest largest order first.

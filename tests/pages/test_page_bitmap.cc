@@ -138,6 +138,26 @@ TEST_CASE("for_runs: every set bit once, in runs that cannot be longer", "[page_
   }
 }
 
+TEST_CASE("first_run: the lowest of so many set bits in a row", "[page_bitmap]") {
+  Random random(4);
+  for (int round = 0; round < 300; ++round) {
+    const Naive naive = random_map(random);
+    const PageBitmap map = from(naive);
+    for (std::size_t n = 1; n <= kPagesPerBlock; n += random.between(1, 9)) {
+      std::size_t found = kPagesPerBlock;
+      for (std::size_t i = 0, row = 0; i < kPagesPerBlock && found == kPagesPerBlock; ++i) {
+        row = naive[i] ? row + 1 : 0;
+        if (row == n) found = i + 1 - n;
+      }
+      REQUIRE(map.first_run(n) == found);
+    }
+  }
+  PageBitmap all;
+  all.set(0, kPagesPerBlock);
+  CHECK(all.first_run(kPagesPerBlock) == 0);
+  CHECK(PageBitmap{}.first_run(1) == kPagesPerBlock);
+}
+
 TEST_CASE("run_before: where the set bits below a page begin", "[page_bitmap]") {
   Random random(3);
   for (int round = 0; round < 300; ++round) {

@@ -261,10 +261,10 @@ std::size_t NaiveZone::moved_up(std::size_t page, std::size_t b, Type type) cons
 }
 
 // The smallest largest order first, then the lowest pageblock, then the lowest free run that is long enough. It is looked for in the
-// pageblock that has the longer part of it: 2^k pages, aligned, are in any run of 2^(k+1) - 1.
+// pageblock that has the longer part of it: 2^k pages, aligned, are in any run of 2^(k+1) - 1, and in one of 2^k at a pageblock's edge.
 std::optional<std::size_t> NaiveZone::hole(std::size_t n, Type type) const {
   int least = 0;
-  while ((std::size_t{4} << least) - 1 <= (n + 1) / 2) ++least;
+  while ((std::size_t{4} << least) - 1 <= n) ++least;
   for (int o = least; o < static_cast<int>(kPageblockOrder); ++o)
     for (std::size_t b = 0, tries = 0; b < blocks.size() && tries < kTries; ++b) {
       if (!blocks[b].opened || blocks[b].type != type || blocks[b].largest != o) continue;
