@@ -210,6 +210,7 @@ bool AddressSpace::open_in(Section& s, std::size_t count) {
     Pageblock& b = map_->block(s.first + s.opened + i);
     b.free.set(0, kPagesPerBlock);
     b.free_pages = kPagesPerBlock;
+    b.most_in_row = kPagesPerBlock;
     b.largest_order = kPageblockOrder;
     b.migratetype = Migratetype::kMovable;
     b.zone = static_cast<std::uint8_t>(zone_);

@@ -5,6 +5,7 @@
 // [PB-3] a page that is not dirty reads as zero and has no memory behind it; a page that is handed out is dirty
 // [PB-4] a hidden block (isolated, or of type Isolate) is in no free set; otherwise FA-1 holds
 // [PB-5] an opened block's zone is that of its section
+// [PB-6] not more than most_in_row pages in a row are free
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ struct Pageblock {
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block
   // The fork generation in which the OS said that one hugepage backs this block; 0: not since it was last purged.
   std::uint32_t huge_in;
+  std::uint16_t most_in_row;  // what searches for a hole have found out since pages were last freed here
   std::uint64_t padding[5];
   // Written by the owner of the page, read by whoever frees into it: the slab, or the handle, of what starts at the page.
   std::uint32_t slab_index[kPagesPerBlock];

@@ -139,6 +139,7 @@ void Zone::free_in_block(BlockIndex b, std::size_t first, std::size_t pages) {
   Pageblock& d = map_->block(b);
   if (d.free.any(first, pages)) os::fatal("pages freed twice", map_->address(first_pfn(b) + first));
   d.free.set(first, pages);
+  d.most_in_row = kPagesPerBlock;
   set_free_pages(d, d.free_pages + pages);
   free_pages_ += pages;
   backed_free_ += d.dirty.count(first, pages);

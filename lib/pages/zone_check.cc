@@ -47,6 +47,7 @@ void Zone::recover() {
       reserve_backed_ = d.dirty.count();
     }
     d.free_pages = static_cast<std::uint16_t>(d.free.count());
+    d.most_in_row = kPagesPerBlock;
     d.largest_order = static_cast<std::int8_t>(d.free.largest_order());
     free_pages_ += d.free_pages;
     moved_ += d.moved == Moved::kFirst ? 1 : 0;
@@ -85,6 +86,7 @@ int Zone::validate(int fd) {
         const bool wanted = !d.hidden() && type == d.migratetype && d.largest_order == static_cast<int>(o);
         check(area_->contains(FreeArea::set_of(type, o), b) == wanted, wanted || !d.hidden() ? "FA-1" : "PB-4", b);
       }
+    check(d.most_in_row == kPagesPerBlock || d.free.first_run(d.most_in_row + 1U) == kPagesPerBlock, "PB-6", b);
     const bool whole = d.whole_free() && !d.hidden();
     check(area_->contains(FreeArea::kAnyWhole, b) == (whole && is_pcp_type(d.migratetype)), "FA-2", b);
     const bool reserve = d.migratetype == Migratetype::kHighAtomic;

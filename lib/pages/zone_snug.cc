@@ -43,7 +43,8 @@ Pfn Zone::free_to(Pfn end, Migratetype type) const {
 
 // The lowest free run that is long enough and has pages in that pageblock.
 bool Zone::hole_in(BlockIndex b, std::size_t pages, Migratetype type, Pfn& out) const {
-  const PageBitmap& free = map_->block(b).free;
+  Pageblock& d = map_->block(b);
+  const PageBitmap& free = d.free;
   const auto fits = [&](Pfn first, Pfn end) {
     out = first;
     return free_to(end, type).value - first.value >= pages;
@@ -52,8 +53,11 @@ bool Zone::hole_in(BlockIndex b, std::size_t pages, Migratetype type, Pfn& out) 
   const Pfn start = first_pfn(b);
   const std::size_t lead = free.run_from(0);
   if (lead != 0 && fits(free_from(start, type), start + lead)) return true;
-  const std::size_t inside = pages <= kPagesPerBlock ? free.first_run(pages) : kPagesPerBlock;
-  if (inside != kPagesPerBlock) return fits(start + inside, start + (inside + pages));
+  if (pages <= d.most_in_row) {
+    const std::size_t inside = free.first_run(pages);
+    if (inside != kPagesPerBlock) return fits(start + inside, start + (inside + pages));
+    d.most_in_row = static_cast<std::uint16_t>(pages - 1);
+  }
   const std::size_t tail = free.run_before(kPagesPerBlock);
   return tail != kPagesPerBlock && fits(start + tail, start + kPagesPerBlock);
 }

@@ -102,6 +102,13 @@ TEST_CASE("PB-3: a page handed out is dirty", "[zone_validate]") {
   CHECK(z.broken() == Names{"PB-3"});
 }
 
+TEST_CASE("PB-6: more pages in a row than a search has found", "[zone_validate]") {
+  FakeVm vm;
+  Fixture z;
+  z.block(0).most_in_row = 0;
+  CHECK(z.broken() == Names{"PB-6"});
+}
+
 TEST_CASE("PB-4: an isolated block is in no free set", "[zone_validate]") {
   FakeVm vm;
   Fixture z;
