@@ -49,6 +49,8 @@ def real(session: Session) -> None:
     source = preprocessed(session)
     for number, allocators in session.interleaved():
         for name, run in (("redis", redis), ("python", python), ("g++", compiler(source)), ("postgresql", postgresql)):
+            if not session.wanted.search(name):
+                continue
             for allocator in allocators:
                 session.progress(f"round {number + 1} of {session.rounds}, {name}, {allocator.name}")
                 try:

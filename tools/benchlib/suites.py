@@ -112,6 +112,24 @@ def ping_pong(session: Session) -> None:
                     session.results.add(line, "ms", allocator, value * 1000)
 
 
+MIXES, SEEDS = 7, (1, 2, 3)
+
+
+def mixes(session: Session) -> None:
+    """200 MB of other mixes, three seeds, of which one object in 200 stays: MiB of RSS a second after the rest has gone."""
+    session.rounds_or(1)
+    session.warm_mib = 512
+    binary = str(program(session, "mixes"))
+    for number, allocators in session.interleaved():
+        for mix in range(MIXES):
+            session.progress(f"round {number + 1} of {session.rounds}, mix {mix}")
+            for seed in SEEDS:
+                for allocator in allocators:
+                    run = session.run(allocator, [binary, str(mix), str(seed)], pinned=True)
+                    for line, value in run.figures().items() if run else ():
+                        session.results.add(line, "MiB", allocator, value)
+
+
 CONTENTION_LOADS = ("churn", "fill", "exchange", "large")
 CONTENTION_THREADS = (2, 4, 8, 16, 32, 64)
 
@@ -201,6 +219,6 @@ def small_heap(session: Session) -> None:
                 session.results.add(line, "KiB", allocator, value)
 
 
-SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "contention": contention, "large": large, "startup": startup,
+SUITES = {"micro": micro, "fastpath": fastpath, "realloc": realloc, "ping-pong": ping_pong, "contention": contention, "mixes": mixes, "large": large, "startup": startup,
           "small-heap": small_heap, "pages": pages, "reader": reader, "memory": memory, "real": real, "workloads": workloads,
           "programs": programs}
