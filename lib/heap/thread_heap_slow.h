@@ -60,7 +60,7 @@ struct alignas(kCacheLine) ThreadHeap {
 
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
-  std::atomic<std::uint32_t> pending_pages;  // of these, about
+  std::atomic<std::uint32_t> pending_pages;                // of these, about
 
   // --- as `lock`; behind the others so that a small program touches two pages of all this
   alignas(kCacheLine) BinSlabs bin_slabs[slab::kBins];
