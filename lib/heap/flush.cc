@@ -165,21 +165,12 @@ bool ThreadHeap::wait_for_neighbours(unsigned c, void* p) {
   return true;
 }
 
-// When much has been given back and nothing fetched, all bins are closed.
-void ThreadHeap::note_given_back(std::size_t bytes) {
-  const bool was_much = given_back >= kDropBytes;
-  given_back += bytes;
-  if (was_much || given_back < kDropBytes) return;
-  for (unsigned c = 0; c < slab::kBins; ++c) close_bin(c);
-}
-
 // What waits in a closed bin.
 void ThreadHeap::flush_closed(unsigned c) {
   constexpr std::size_t kTelling = 4;  // objects of one slab in a row
   BinState& b = front.state[c];
   const std::size_t n = cached_objects(c);
   const std::size_t slabs = flush(c, n);
-  note_given_back(n * kClass[c].size);
   if (slabs > 1)
     b.orderly = 0;
   else if (n >= kTelling)
@@ -199,7 +190,8 @@ void ThreadHeap::ask_for_sleepers() {
 
 // A bin that is full before it has back what it had to fetch is too small for the program's rhythm and grows. Frees that
 // go on and on mean that the program is giving up memory: the bin gives back all it has and shrinks, and in the end it is closed,
-// as what it kept would pin slabs here and there, each of which pins a pageblock.
+// as what it kept would pin slabs here and there, each of which pins a pageblock. When much has been given back and nothing
+// fetched, all bins are.
 void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   if (front.state[c].closed && wait_for_neighbours(c, p)) return;
   OwnerGuard hold(*this);
@@ -210,10 +202,8 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   if (b.closed) {
     flush_closed(c);
     if (wait_for_neighbours(c, p)) return;
-    note_given_back(kClass[c].size);
-    return put_back_one(c, p);
   }
-  if (emptied) return put_back_one(c, p);
+  if (b.closed || emptied) return put_back_one(c, p);
   const bool dropping = given_back >= kDropBytes;
   const bool too_small = b.flushes == 0 && b.demand > b.capacity;
   if (!dropping && (b.capacity == 0 || too_small) && grow_bin(c)) return front.bins[c].push(p);
@@ -222,11 +212,14 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   const bool giving_up = b.flushes > 2;
   const std::size_t n = giving_up ? b.capacity : std::min((b.capacity + 1U) / 2, kBatch);
   flush(c, n);
-  note_given_back(n * kClass[c].size);
-  if (!dropping && !b.closed && giving_up && b.capacity > smallest_after_shrink(kClass[c].size))
+  given_back += n * kClass[c].size;
+  if (given_back >= kDropBytes) {
+    for (unsigned other = 0; other < slab::kBins; ++other) close_bin(other);
+  } else if (giving_up && b.capacity > smallest_after_shrink(kClass[c].size)) {
     resize_bin(c, b.capacity / 2U);
-  else if (dropping || b.flushes > kCloseAfter)
+  } else if (b.flushes > kCloseAfter) {
     close_bin(c);
+  }
   if (b.closed) return put_back_one(c, p);
   front.bins[c].push(p);
 }

@@ -17,7 +17,7 @@ constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between tw
 constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
 constexpr unsigned kRefillGrowth = 63;  // a bin grows to this by refills alone, beyond only by reuse
 // What all bins of a thread may hold grows with the heap: an eighth of it, between these two.
-constexpr std::size_t kSmallHeapBytes = std::size_t{6} << 20;
+constexpr std::size_t kSmallHeapBytes = std::size_t{8} << 20;
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;
 constexpr std::size_t kOfHeap = 8;
 constexpr std::size_t kBinBytes = std::size_t{4} << 20;  // most one bin may hold
@@ -52,7 +52,8 @@ void set_head(std::uint32_t& head, std::uint32_t slab_index) { __atomic_store_n(
 
 // Bytes that the bins of a thread may hold.
 std::size_t most_in_bins() {
-  const std::size_t opened = process.zone.present_pages() << kPageShift;
+  std::size_t opened = 0;
+  process.nodes.for_each_zone([&opened](const pages::Zone& z) { opened += z.present_pages() << kPageShift; });
   const std::size_t all =
       std::min(std::clamp(opened / kOfAllHeaps, kAllOfSmallHeap, kAllHeaps), limit.most() / kLimitShare);
   const std::size_t share = std::max(all / std::max(1U, process.active_heaps()), std::min(kHeapFloor, all / 16));
