@@ -108,7 +108,7 @@ TEST_CASE("pages of slabs in which nothing is in use go back although the progra
     deallocate(allocate(100));
     Worker worker;
     if (has_heap) worker.run([] { deallocate(allocate(100)); });
-    Survivors some(1500, 200 * kMiB, 10);
+    Survivors some(1500, 400 * kMiB, 10);  // an eighth of what all tests have opened, and more
     deallocate(allocate(200'000));
     const std::size_t full = rss_bytes();
     BM_CHILD_REQUIRE(within([&] { return rss_bytes() + 90 * kMiB < full; }));

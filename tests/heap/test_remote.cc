@@ -55,7 +55,8 @@ TEST_CASE("an idle owner gets most pages back by its freers' hands, the rest on 
       os::LockGuard hold(h->lock);
       CHECK(live_bytes() == before);
     }
-    CHECK(slabs_of(*h, c) * slab::kClass[c].slab_bytes() <= 2 * kMiB);
+    // Freers come at each 2 MiB, but not where the background thread holds the lock at that moment.
+    CHECK(slabs_of(*h, c) * slab::kClass[c].slab_bytes() <= 4 * kMiB);
     CHECK(slabs_of(*h, c) < most / 2);
     CHECK(broken_heap(*h) == "");
     owner.run([] { flush_own(); });
