@@ -92,8 +92,7 @@ bool Background::look() {
 }
 
 void Background::look_for_holes(std::uint64_t now) {
-  std::size_t opened = 0;
-  process.nodes.for_each_zone([&opened](const pages::Zone& z) { opened += z.present_pages() << kPageShift; });
+  const std::size_t opened = process.nodes.present_pages() << kPageShift;
   if (idle_.note(now, process.slab_free_bytes(), opened)) {
     walk_ = {};
     walking_ = true;

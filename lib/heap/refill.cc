@@ -25,7 +25,8 @@ constexpr std::size_t kBinBytes = std::size_t{4} << 20;  // most one bin may hol
 constexpr std::size_t kAllOfSmallHeap = std::size_t{16} << 20;
 constexpr std::size_t kAllHeaps = std::size_t{64} << 20;
 constexpr std::size_t kOfAllHeaps = 4;
-constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;  // pages of slabs
+// Pages of slabs in which others have freed something: so many, and a refill merges them although it need not.
+constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;
 constexpr std::uint32_t kIdleRefills = 4096;  // a bin that has missed so many refills of others is idle
 constexpr std::uint32_t kSearchPause = 64;    // refills between two searches for room
 constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
@@ -52,8 +53,7 @@ void set_head(std::uint32_t& head, std::uint32_t slab_index) { __atomic_store_n(
 
 // Bytes that the bins of a thread may hold.
 std::size_t most_in_bins() {
-  std::size_t opened = 0;
-  process.nodes.for_each_zone([&opened](const pages::Zone& z) { opened += z.present_pages() << kPageShift; });
+  const std::size_t opened = process.nodes.present_pages() << kPageShift;
   const std::size_t all =
       std::min(std::clamp(opened / kOfAllHeaps, kAllOfSmallHeap, kAllHeaps), limit.most() / kLimitShare);
   const std::size_t share = std::max(all / std::max(1U, process.active_heaps()), std::min(kHeapFloor, all / 16));

@@ -101,6 +101,12 @@ class Nodes {
     const unsigned n = zone_count();
     for (unsigned i = 0; i < n; ++i) f(zone(i));
   }
+  // Opened, of all zones; without a lock: a guess.
+  std::size_t present_pages() const {
+    std::size_t sum = 0;
+    for_each_zone([&sum](const Zone& z) { sum += z.present_pages(); });
+    return sum;
+  }
 
  private:
   struct ExtraZone {

@@ -47,6 +47,14 @@ inline pages::Zone& zone_of(const void* p) {
   return heap::process.map.find(p, page) ? heap::process.nodes.zone_of(page) : heap::process.zone;
 }
 
+// The slab of an object of a slab class.
+inline slab::Slab& slab_of(const void* p) {
+  Pfn page;
+  if (!heap::process.map.find(p, page)) std::abort();
+  const unsigned c = (heap::process.map.entry(page) & heap::kOffsetMask) / sizeof(heap::Bin);
+  return heap::process.slabs[heap::process.map.slab_index({page.value & ~(slab::kClass[c].pages - 1)})];
+}
+
 inline std::size_t live_bytes() { return statistics().live_bytes; }
 // While the background thread merges what was freed by others, pages on their way from a slab to the zone are counted nowhere.
 inline std::size_t live_bytes_at_rest(std::size_t expected) {

@@ -111,7 +111,7 @@ TEST_CASE("pages of slabs in which nothing is in use go back although the progra
     Survivors some(1500, 400 * kMiB, 10);  // an eighth of what all tests have opened, and more
     deallocate(allocate(200'000));
     const std::size_t full = rss_bytes();
-    BM_CHILD_REQUIRE(within([&] { return rss_bytes() + 90 * kMiB < full; }));
+    BM_CHILD_REQUIRE(within([&] { return rss_bytes() + 180 * kMiB < full; }));
     BM_CHILD_REQUIRE(at_work());
     BM_CHILD_REQUIRE(some.intact());
     BM_CHILD_REQUIRE(heap::validate() == 0);

@@ -207,8 +207,7 @@ void check_idle_bins(heap::ThreadHeap& h) {
 TEST_CASE("bins that are idle give up their room", "[heap][bins]") { on_fresh_heap(check_idle_bins); }
 
 void check_bounds(heap::ThreadHeap& h) {
-  std::size_t opened = 0;
-  heap::process.nodes.for_each_zone([&opened](const pages::Zone& z) { opened += z.present_pages() << kPageShift; });
+  const std::size_t opened = heap::process.nodes.present_pages() << kPageShift;
   for (unsigned c = 0; c < slab::kClasses; ++c) {
     const std::size_t n = std::min<std::size_t>(1023, 6 * kMiB / kClass[c].size);
     std::vector<void*> blocks(n);
@@ -302,23 +301,16 @@ TEST_CASE("when much has been given back and nothing fetched, all bins are close
   on_fresh_heap(check_drop);
 }
 
-std::uint32_t slab_index_of(void* p) {
-  Pfn page;
-  REQUIRE(heap::process.map.find(p, page));
-  const unsigned c = (heap::process.map.entry(page) & heap::kOffsetMask) / sizeof(heap::Bin);
-  return heap::process.map.slab_index({page.value & ~(kClass[c].pages - 1)});
-}
-
 // Frees them one after another. A slab must be gone with its last object. Returns how many the fast path took.
-std::size_t free_and_watch(const std::vector<void*>& blocks, std::map<std::uint32_t, unsigned>& left) {
+std::size_t free_and_watch(const std::vector<void*>& blocks, std::map<slab::Slab*, unsigned>& left) {
   std::size_t fast = 0;
   for (void* const p : blocks) {
-    const std::uint32_t i = slab_index_of(p);
+    slab::Slab* const s = &slab_of(p);
     if (heap::deallocate_fast(p))
       ++fast;
     else
       heap::deallocate_slow(p);
-    if (--left[i] == 0) REQUIRE(heap::process.slabs[i].holder() == 0);
+    if (--left[s] == 0) REQUIRE(s->holder() == 0);
   }
   return fast;
 }
@@ -329,12 +321,12 @@ void check_order_of_frees(heap::ThreadHeap& h) {
   std::vector<void*> all(std::size_t{6000} * kClass[c].objects);
   for (auto& p : all) p = allocate(kSize);
   std::sort(all.begin(), all.end());
-  std::map<std::uint32_t, unsigned> left;
-  for (void* const p : all) ++left[slab_index_of(p)];
+  std::map<slab::Slab*, unsigned> left;
+  for (void* const p : all) ++left[&slab_of(p)];
   // By and by the bin is closed.
   const auto part = static_cast<std::ptrdiff_t>(all.size() / 3);
   for (auto at = all.begin(); at != all.begin() + part; ++at) {
-    --left[slab_index_of(*at)];
+    --left[&slab_of(*at)];
     deallocate(*at);
   }
   REQUIRE(h.front.state[c].closed);
@@ -347,7 +339,7 @@ void check_order_of_frees(heap::ThreadHeap& h) {
   for (std::size_t i = rest.size(); i > 1; --i) std::swap(rest[i - 1], rest[random.below(i)]);
   const std::vector<void*> first(rest.begin(), rest.begin() + 100);
   for (void* const p : first) {
-    --left[slab_index_of(p)];
+    --left[&slab_of(p)];
     deallocate(p);
   }
   CHECK(free_and_watch({rest.begin() + 100, rest.end()}, left) == 0);

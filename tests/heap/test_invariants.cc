@@ -10,13 +10,6 @@ namespace {
 
 constexpr std::size_t kSize = 320;  // 51 objects: the last word is cut
 
-slab::Slab& slab_of(void* p) {
-  Pfn page;
-  if (!heap::process.map.find(p, page)) std::abort();
-  const slab::SizeClass& info = slab::kClass[slab::class_of(kSize)];
-  return heap::process.slabs[heap::process.map.slab_index({page.value & ~(info.pages - 1)})];
-}
-
 // Breaks something in a sound heap with a partly used slab; validate() has to say so.
 template <class Break>
 Ending validate_after(Break break_it) {
