@@ -17,7 +17,7 @@ constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between tw
 constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
 constexpr unsigned kRefillGrowth = 63;  // a bin grows to this by refills alone, beyond only by reuse
 // What all bins of a thread may hold grows with the heap: an eighth of it, between these two.
-constexpr std::size_t kSmallHeapBytes = std::size_t{10} << 20;
+constexpr std::size_t kSmallHeapBytes = std::size_t{8} << 20;
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;
 constexpr std::size_t kOfHeap = 8;
 constexpr std::size_t kBinBytes = std::size_t{4} << 20;  // most one bin may hold

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/bits.h"
+
 namespace bm::heap {
 
 void** SlotPool::take(unsigned order) {
@@ -17,10 +19,18 @@ void** SlotPool::take(unsigned order) {
     early_used_ += bytes;
     return a;
   }
-  if (!space_.ensure(used_ + bytes)) return nullptr;
+  if (!space_.ensure(used_ + bytes) || !populate(used_ + bytes)) return nullptr;
   auto* const a = reinterpret_cast<void**>(space_.origin() + used_);
   used_ += bytes;
   return a;
+}
+
+bool SlotPool::populate(std::size_t bytes) {
+  const std::size_t end = align_up(bytes, os::granule());
+  if (end <= populated_) return true;
+  if (!space_.populate(populated_, end - populated_)) return false;
+  populated_ = end;
+  return true;
 }
 
 void SlotPool::give_back(void** array, unsigned order) {

@@ -1,6 +1,7 @@
 // slot_pool.h: the arrays behind the threads' bins.  layer: heap
 // Thread-safe. Sizes are powers of two from 2 to 2048 pointers; arrays are recycled by size and never given back.
-// Each has cache lines of its own: the thread whose bin it is behind writes to it without a lock.
+// Each has cache lines of its own: the thread whose bin it is behind writes to it without a lock. And memory behind it: frees take
+// arrays, too, and a free must not die of a page fault that the OS refuses.
 // The first few come from the pool itself: a small process needs no memory beside the library's own for them.
 #pragma once
 
@@ -25,10 +26,13 @@ class SlotPool {
   void reset_lock() { lock_.reset(); }
 
  private:
+  bool populate(std::size_t bytes);
+
   os::Lock lock_;
   pages::MetaSpace space_;
   std::size_t early_used_ = 0;
   std::size_t used_ = 0;
+  std::size_t populated_ = 0;        // whole OS pages from the start of the space
   void** free_[kMaxOrder + 1] = {};  // linked through the first slot
   alignas(kCacheLine) char early_[kEarlyBytes] = {};
 };

@@ -43,6 +43,9 @@ class MetaSpace {
     return offset + bytes <= committed_ && vm_->purge(start, bytes);
   }
 
+  // Puts memory behind a part of what is committed and grows upwards. False: the OS refuses, which touching it would not survive.
+  bool populate(std::size_t offset, std::size_t bytes) { return vm_->populate(origin_ + offset, bytes); }
+
   char* origin() const { return origin_; }
   std::size_t reserved() const { return reserved_; }
   std::size_t committed() const { return committed_; }

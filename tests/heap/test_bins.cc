@@ -220,7 +220,7 @@ void check_bounds(heap::ThreadHeap& h) {
     capacity += bytes;
   }
   CHECK(capacity == h.cached_capacity);
-  const std::size_t most = std::clamp(opened / 8, 10 * kMiB, 16 * kMiB);
+  const std::size_t most = std::clamp(opened / 8, 8 * kMiB, 16 * kMiB);
   CHECK(capacity > most / 2);  // the bound below was put to the test
   CHECK(capacity <= most);
   CHECK(broken_bins(h) == "");
@@ -229,7 +229,7 @@ void check_bounds(heap::ThreadHeap& h) {
   CHECK(broken_heap(h) == "");
 }
 
-TEST_CASE("bins hold at most 4 MiB each and an eighth of the heap together, 10 to 16 MiB", "[heap][bins]") {
+TEST_CASE("bins hold at most 4 MiB each and an eighth of the heap together, 8 to 16 MiB", "[heap][bins]") {
   on_fresh_heap(check_bounds);
   open_much();
   on_fresh_heap(check_bounds);

@@ -15,6 +15,7 @@ using heap::SlotPool;
 namespace {
 
 bool commit_nothing(void*, std::size_t) { return false; }
+bool populate_nothing(void*, std::size_t) { return false; }
 
 struct Fixture {
   explicit Fixture(std::size_t n) : bytes(n) {
@@ -110,4 +111,16 @@ TEST_CASE("a pool that may commit nothing says no and recovers", "[heap][slot_po
   CHECK(f.pool.take(kOrder) == nullptr);
   f.vm.commit = os::linux_vm.commit;
   CHECK(f.pool.take(kOrder) != nullptr);
+}
+
+TEST_CASE("an array has memory behind it, or there is none", "[heap][slot_pool]") {
+  Fixture f(std::size_t{1} << 20);
+  f.vm.populate = populate_nothing;
+  std::vector<void**> taken;
+  while (void** const a = f.pool.take(SlotPool::kMaxOrder)) taken.push_back(a);
+  CHECK(taken.size() == SlotPool::kEarlyBytes / (sizeof(void*) << SlotPool::kMaxOrder));
+  f.pool.give_back(taken[0], SlotPool::kMaxOrder);
+  CHECK(f.pool.take(SlotPool::kMaxOrder) == taken[0]);
+  f.vm.populate = os::linux_vm.populate;
+  CHECK(f.pool.take(SlotPool::kMaxOrder) != nullptr);
 }
