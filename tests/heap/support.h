@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "heap/background.h"
 #include "heap/heap.h"
 #include "heap/process_heap.h"
 #include "heap/thread_heap_slow.h"
@@ -61,6 +62,20 @@ inline std::size_t live_bytes_at_rest(std::size_t expected) {
   for (int i = 0; i < 100 && live_bytes() != expected; ++i) usleep(10'000);
   return live_bytes();
 }
+
+// Nothing is merged or given back behind a test's back.
+class BackgroundRests {
+ public:
+  BackgroundRests() : paused_(heap::background.pause()) {}
+  ~BackgroundRests() {
+    if (paused_) heap::background.resume();
+  }
+  BackgroundRests(const BackgroundRests&) = delete;
+  BackgroundRests& operator=(const BackgroundRests&) = delete;
+
+ private:
+  const bool paused_;
+};
 
 // What the bins and page lists of this thread hold goes back.
 inline void flush_own() {
