@@ -1,8 +1,8 @@
 // holds.cc: how often and for how long one thread holds the locks that all threads share, under a few loads.  layer: bench
 // On our own core: nothing is preloaded. Another thread looks at the zone every microsecond or two: the share of looks that find
 // Zone::changes() odd is the lock's utilisation by one thread at full speed, and its inverse the number of threads that saturate it.
-// What looks costs is part of it, as it is when others want the lock. Descriptors of slabs come and go with a hold of the slab
-// table's lock each. For tools/scaling-model: "LOAD ns NS zone HOLDS NS table HOLDS NS", per object, and "transfer NS".
+// What looks costs is part of it, as it is when others want the lock. Descriptors of slabs come and go by chains, with a hold of
+// the slab table's lock each. For tools/scaling-model: "LOAD ns NS zone HOLDS NS table HOLDS NS", per object, and "transfer NS".
 #include "heap/heap.h"
 #include "heap/process_heap.h"
 #include "heap/thread_heap.h"
@@ -68,11 +68,15 @@ std::size_t slabs_in_use() {
   return n;
 }
 
-// One hold of the slab table's lock: half of what it costs to take a descriptor and to give it back.
+// One hold of the slab table's lock: half of what it costs to take a chain and to give it back.
 double table_hold() {
   constexpr int kPairs = 1'000'000;
+  slab::SlabStock stock{};
   const double begin = now_ns();
-  for (int i = 0; i < kPairs; ++i) heap::process.slabs.give_back(heap::process.slabs.take());
+  for (int i = 0; i < kPairs; ++i) {
+    heap::process.slabs.give_back(stock, heap::process.slabs.take(stock));
+    heap::process.slabs.drain(stock);
+  }
   return (now_ns() - begin) / kPairs / 2;
 }
 
@@ -111,10 +115,10 @@ void measure(Watch& watch, const char* name, std::size_t objects, const std::fun
   const double share = watch.share();
   const double holds = (heap::process.zone.changes() - changes) / 2;
   const std::size_t after = slabs_in_use();
+  const auto chains = static_cast<double>(std::max(after, slabs) - std::min(after, slabs)) / slab::SlabTable::kChain;
   const auto n = static_cast<double>(objects);
   std::printf("%s ns %.2f zone %.6f %.0f table %.6f %.0f\n", name, ns / n, holds / n,
-              holds == 0 ? 0.0 : share * ns / holds,
-              static_cast<double>(std::max(after, slabs) - std::min(after, slabs)) / n, hold_of_table);
+              holds == 0 ? 0.0 : share * ns / holds, chains / n, hold_of_table);
 }
 
 void replace(std::vector<void*>& blocks, std::size_t objects, std::size_t least, std::size_t most,

@@ -231,7 +231,7 @@ void ThreadHeap::flush_all() {
     if (n != 0) flush(c, n);
     front.state[c].refills = front.state[c].flushes = 0;
   }
-  drain_pages();
+  drain_stocks();
   drain_api_pages();
 }
 

@@ -55,7 +55,7 @@ void ProcessHeap::after_fork() {
     const HeapState s = h.state.load();
     if (s == HeapState::kActive || s == HeapState::kAbandoned) {
       h.drain_pending();
-      if (s == HeapState::kAbandoned) h.drain_pages();
+      if (s == HeapState::kAbandoned) h.drain_stocks();
     } else if (s == HeapState::kOrphan || s == HeapState::kFrozen || s == HeapState::kUnsettled) {
       h.forward_pending();
     }

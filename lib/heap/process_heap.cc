@@ -271,7 +271,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
     if (pool.state.load() != HeapState::kAbandoned) return 0;  // a fork's child froze it while we waited
     if (pool.pending.load() != 0) {
       pool.drain_pending();
-      pool.drain_pages();
+      pool.drain_stocks();
     }
     i = pool.fullest(c);
     if (i != 0) h.take_over(pool, i);
@@ -290,7 +290,7 @@ void ProcessHeap::abandon(ThreadHeap& h) {
     h.flush_all();
     h.state.store(HeapState::kAbandoned);
     h.drain_pending();  // freers that came before the new state was seen
-    h.drain_pages();
+    h.drain_stocks();
     if (pool != nullptr) {
       HelperGuard hold_pool(*pool);
       if (pool->state.load() == HeapState::kAbandoned) pool->take_over_all(h);
@@ -310,7 +310,10 @@ void ProcessHeap::abandon(ThreadHeap& h) {
 void ProcessHeap::purge_descriptors() {
   if (t_state.inside || t_state.noting || t_state.helping[0] != 0) return;
   const bool ours = background.pause();
-  if (os::thread_count() == (ours ? 2U : 1U)) slabs.purge_unused();
+  if (os::thread_count() == (ours ? 2U : 1U)) {
+    for (std::uint32_t i = 1; i <= heap_count(); ++i) heap(i).descriptors = {};
+    slabs.purge_unused();
+  }
   if (ours) background.resume();
 }
 

@@ -82,7 +82,7 @@ void drain_other_heaps() {
       const HelperGuard hold(h);
       if (h.state.load() == HeapState::kFrozen) continue;
       h.drain_pending();
-      if (s == HeapState::kAbandoned) h.drain_pages();
+      if (s == HeapState::kAbandoned) h.drain_stocks();
     }
     h.help_abandoned();
   }

@@ -229,10 +229,10 @@ void ThreadHeap::give_back_pages(unsigned order, Pfn first) {
 std::uint32_t ThreadHeap::new_slab(unsigned c) {
   const SizeClass& info = kClass[c];
   Pfn first;
-  const std::uint32_t i = process.slabs.take();
+  const std::uint32_t i = process.slabs.take(descriptors);
   if (i == 0) return 0;
   if (!take_pages(info.order, migratetype_for(c), first)) {
-    process.slabs.give_back(i);
+    process.slabs.give_back(descriptors, i);
     return 0;
   }
   Slab& s = process.slabs[i];
@@ -256,7 +256,7 @@ void ThreadHeap::release_slab(std::uint32_t slab_index) {
   unlist(slab_index);
   s.set_holder(0);
   for (std::uint32_t k = 0; k < info.pages; ++k) process.map.set_entry(first + k, 0);
-  process.slabs.give_back(slab_index);
+  process.slabs.give_back(descriptors, slab_index);
   note_slab_free(-std::int64_t{info.objects} * info.size);
   give_back_pages(info.order, first);
 }

@@ -52,7 +52,7 @@ void ThreadHeap::help_abandoned() {
     const HelperGuard hold(*this, HelperGuard::Try{});
     if (!hold) return;
     drain_pending();
-    if (state.load() == HeapState::kAbandoned) drain_pages();
+    if (state.load() == HeapState::kAbandoned) drain_stocks();
   }
 }
 
@@ -111,6 +111,7 @@ void ThreadHeap::recount() {
     own_pages(s);  // it may have been on its way from heap to heap
     rebucket(i);
   }
+  descriptors = {};  // whoever vanished may have been at it
   cached_capacity = 0;
   for (unsigned c = 0; c < slab::kBins; ++c) {
     Bin& bin = front.bins[c];

@@ -54,8 +54,9 @@ struct alignas(kCacheLine) ThreadHeap {
   // Bytes of free objects in slabs. Slabs move from heap to heap and this does not: only the sum over all heaps means something,
   // and that roughly. Read without the lock.
   std::atomic<std::int64_t> slab_free;
-  std::int64_t asks_at;      // slab_free, for the background thread
-  pcp::SlabPageLists pages;  // of the zone with this number:
+  std::int64_t asks_at;         // slab_free, for the background thread
+  slab::SlabStock descriptors;  // for its next slabs, as are its
+  pcp::SlabPageLists pages;     // of the zone with this number:
   unsigned pages_zone;
 
   // --- any thread
@@ -78,10 +79,14 @@ struct alignas(kCacheLine) ThreadHeap {
   // 2^order pages near this thread, and back; lock held.
   bool take_pages(unsigned order, pages::Migratetype type, Pfn& out);
   void give_back_pages(unsigned order, Pfn first);
-  void drain_pages() { pages.drain(process.nodes.zone(pages_zone)); }
+  // What it keeps for its next slabs goes back, pages and descriptors.
+  void drain_stocks() {
+    pages.drain(process.nodes.zone(pages_zone));
+    process.slabs.drain(descriptors);
+  }
   // By the owner, or for it once it is gone.
   void drain_api_pages() { api_pages.drain(process.nodes.zone(api_zone)); }
-  // Everything the bins and page lists hold goes back, lock held. By the owner, or for it once it is gone.
+  // Everything the bins and stocks hold goes back, lock held. By the owner, or for it once it is gone.
   void flush_all();
   // The same when somebody has asked for it since the last time.
   bool follow_cache_calls() {
