@@ -70,9 +70,9 @@ void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, List& list) {
 
 template <class Marks>
 void PageLists<Marks>::free_shut(pages::Zone& zone, unsigned order, List& list, Pfn first) {
-  if (gathers(order, list, zone.free_pages_guess(first.block()))) return put(list, first);
-  give_back(zone, order, list);
-  zone.free(first, std::size_t{1} << order);
+  const bool waits = gathers(order, list, zone.free_pages_guess(first.block()));
+  put(list, first);
+  if (!waits) give_back(zone, order, list);
 }
 
 template <class Marks>

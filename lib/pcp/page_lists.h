@@ -5,8 +5,8 @@
 // too; and the page API's, larger, which only the thread itself ever touches, as it does its bins.
 // The count is written last: a thread that vanished in a fork lost pages at worst, it left none on a list twice.
 // A list that only spills, batch after batch, belongs to a program that gives up memory: it is emptied and shut until the next
-// refill, as each page it kept would keep a pageblock from becoming whole. The page API's then gathers a few pages for one
-// hold of the lock, of pageblocks of which enough is in use.
+// refill, as each page it kept would keep a pageblock from becoming whole. It then gathers a few pages for one hold of the lock, of
+// pageblocks of which enough is in use.
 // [PL-1] count <= kHigh[order] for every list; on one that is shut, count <= kGathered[order]
 #pragma once
 
@@ -24,9 +24,9 @@ namespace bm::pcp {
 inline constexpr unsigned kListOrders = 5;  // 0..4: up to 64 KiB; larger blocks go to the zone one by one
 
 struct ForSlabs {
-  static constexpr std::array<std::uint8_t, kListOrders> kHigh = {16, 16, 12, 8, 4};  // blocks: at most 256 KiB a list
-  static constexpr std::array<std::uint8_t, kListOrders> kBatch = {8, 8, 6, 4, 2};    // blocks per refill or drain
-  static constexpr std::array<std::uint8_t, kListOrders> kGathered = {};              // blocks on a list that is shut
+  static constexpr std::array<std::uint8_t, kListOrders> kHigh = {16, 16, 12, 8, 4};     // blocks: at most 256 KiB a list
+  static constexpr std::array<std::uint8_t, kListOrders> kBatch = {8, 8, 6, 4, 2};       // blocks per refill or drain
+  static constexpr std::array<std::uint8_t, kListOrders> kGathered = {8, 8, 6, 4, 2};  // blocks on a list that is shut: < kHigh
 };
 // Users of pages take them in numbers: batches of 32 instead of 8 bring a single page from 16.5 to 9.0 ns in bulk.
 struct ForPageApi {
