@@ -59,6 +59,6 @@ class Background {
   bool walking_ = false;
 };
 
-extern Background background;
+[[gnu::visibility("hidden")]] extern Background background;
 
 }  // namespace bm::heap

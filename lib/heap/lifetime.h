@@ -115,6 +115,6 @@ class Lifetimes {
   Look looks_[kLooks] = {};
 };
 
-extern constinit Lifetimes lifetimes;
+[[gnu::visibility("hidden")]] extern constinit Lifetimes lifetimes;
 
 }  // namespace bm::heap

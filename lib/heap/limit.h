@@ -48,6 +48,6 @@ class Limit {
   std::size_t seen_calm_ = 0;
 };
 
-extern Limit limit;
+[[gnu::visibility("hidden")]] extern Limit limit;
 
 }  // namespace bm::heap

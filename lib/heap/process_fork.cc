@@ -69,7 +69,7 @@ void ProcessHeap::own_after_fork(ThreadHeap& h) {
   const bool busy = h.lock.held();
   const bool frozen = busy && t_state.inside;
   if (frozen) {
-    t_state.front = const_cast<Front*>(&kEmptyFront);
+    t_state.use(kEmptyFront);
     t_state.inside = false;
   } else if (busy || h.state.load() == HeapState::kUnsettled) {
     h.lock.reset();

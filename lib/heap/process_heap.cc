@@ -66,7 +66,7 @@ void thread_exit_hook(void*) {
   t_state.exited = true;
   ThreadHeap* const heap = current_heap();
   if (heap == nullptr) return;
-  t_state.front = const_cast<Front*>(&kEmptyFront);
+  t_state.use(kEmptyFront);
   process.abandon(*heap);
   background.thread_ended(process.active_heaps());
 }
@@ -76,7 +76,7 @@ void thread_exit_hook(void*) {
 constinit const Front kEmptyFront =
     make_empty_front(const_cast<Bin*>(kEmptyFront.bins), const_cast<void**>(&kNullSlot));
 constinit thread_local ThreadState t_state = {
-    const_cast<Front*>(&kEmptyFront), false, false, false, false, false, 0, 0, {}};
+    const_cast<Front*>(&kEmptyFront), kNoTag, false, false, false, false, false, 0, 0, {}};
 constinit ProcessHeap process;
 
 ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
@@ -239,7 +239,7 @@ ThreadHeap* ProcessHeap::acquire() {
     h->recount();
     h->state.store(HeapState::kActive);
   }
-  t_state.front = &h->front;
+  t_state.use(h->front);
   // The first thread stays to the end; the others hand their heap over. Registering may allocate: the heap is in place.
   if (!t_state.hooked && !os::is_main_thread()) {
     t_state.hooked = true;

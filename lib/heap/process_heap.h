@@ -114,6 +114,6 @@ class ProcessHeap {
   pages::FreeArea area_;
 };
 
-extern ProcessHeap process;
+[[gnu::visibility("hidden")]] extern ProcessHeap process;
 
 }  // namespace bm::heap

@@ -90,10 +90,11 @@ struct alignas(kCacheLine) Front {
 };
 static_assert(sizeof(Bin) * slab::kBins <= pages::kFirstOwnerEntry);
 
-extern const Front kEmptyFront;  // never written
+[[gnu::visibility("hidden")]] extern const Front kEmptyFront;  // never written
 
 struct ThreadState {
   Front* front;
+  std::uint32_t tag;      // front->tag, a load closer to free
   bool hooked;            // the exit hook is registered
   bool exited;            // ... and has run: the thread is in its last destructors
   bool inside;            // it holds its own heap's lock
@@ -103,9 +104,16 @@ struct ThreadState {
   std::uint8_t frees;     // slow ones, counted for upkeep
   // Indices of other heaps (the pool, abandoned ones) whose locks it holds or is about to take; 0: none.
   std::uint32_t helping[2];
+
+  // A signal handler may come in between: of what it frees nothing is then the thread's own, or every bin it knows is full.
+  void use(const Front& f) {
+    front = const_cast<Front*>(&f);
+    tag = f.tag;
+  }
 };
-// Initial-exec: one load from the thread pointer, and 24 bytes of the static TLS reserve when loaded by dlopen.
-extern constinit thread_local ThreadState t_state __attribute__((tls_model("initial-exec")));
+// Initial-exec: one load from the thread pointer, and 32 bytes of the static TLS reserve when loaded by dlopen.
+[[gnu::visibility("hidden")]] extern constinit thread_local ThreadState t_state
+    __attribute__((tls_model("initial-exec")));
 
 constexpr std::size_t bin_offset(unsigned size_class) { return size_class * sizeof(Bin); }
 
@@ -129,7 +137,7 @@ constexpr std::size_t bin_offset(unsigned size_class) { return size_class * size
   const std::size_t index = process.map.fast_index(p);
   if (!process.map.is_fast(index)) [[unlikely]]
     return false;
-  const std::uint32_t offset = process.map.entry_at(index) - f->tag;
+  const std::uint32_t offset = process.map.entry_at(index) - t_state.tag;
   if (offset >= sizeof(f->bins)) [[unlikely]]
     return false;
   Bin& bin = f->at(offset);
