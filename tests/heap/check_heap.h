@@ -89,7 +89,7 @@ inline std::size_t slabs_of(const heap::ThreadHeap& h, unsigned size_class) {
   std::size_t n = 0;
   for (std::uint32_t i = 1; i < heap::process.slabs.limit(); ++i) {
     const slab::Slab& s = heap::process.slabs[i];
-    n += s.heap == h.index && s.size_class == size_class ? 1 : 0;
+    n += s.holder() == h.index && &s.size_info() == &slab::kClass[size_class] ? 1 : 0;
   }
   return n;
 }
