@@ -38,19 +38,21 @@ struct BinSlabs {
 struct alignas(kCacheLine) ThreadHeap {
   Front front;
 
-  // --- owner and helpers, under lock
-  alignas(kCacheLine) os::Lock lock;
-  std::atomic<HeapState> state;
+  // --- rarely written, read with each free by another thread: not on the line of `lock`, which the owner writes
+  alignas(kCacheLine) std::atomic<HeapState> state;
+  bool late;  // taken after its thread's exit hook had run: watch for the thread's end
   std::uint32_t index;
   std::uint32_t owner;           // thread id; meaningful while active
   std::uint32_t next_abandoned;  // under the registry's lock
-  bool late;                     // taken after its thread's exit hook had run: watch for the thread's end
-  std::size_t cached_capacity;   // bytes all bins could hold
-  std::int32_t turnover;         // bytes of large objects handed out again, not yet told the zone
-  std::size_t given_back;        // bytes that bins have flushed since the last refill of any of them
-  std::uint32_t refill_clock;    // refills of any bin
-  std::uint32_t cache_calls;     // ProcessHeap::cache_calls() that it has followed
-  std::uint32_t no_room_since;   // as refill_clock: the last search for room that found none
+
+  // --- owner and helpers, under lock
+  alignas(kCacheLine) os::Lock lock;
+  std::int32_t turnover;        // bytes of large objects handed out again, not yet told the zone
+  std::size_t cached_capacity;  // bytes all bins could hold
+  std::size_t given_back;       // bytes that bins have flushed since the last refill of any of them
+  std::uint32_t refill_clock;   // refills of any bin
+  std::uint32_t cache_calls;    // ProcessHeap::cache_calls() that it has followed
+  std::uint32_t no_room_since;  // as refill_clock: the last search for room that found none
   // Bytes of free objects in slabs. Slabs move from heap to heap and this does not: only the sum over all heaps means something,
   // and that roughly. Read without the lock.
   std::atomic<std::int64_t> slab_free;
