@@ -1,5 +1,5 @@
 // slot_pool.h: the arrays behind the threads' bins.  layer: heap
-// Thread-safe. Sizes are powers of two from 2 to 2048 pointers; arrays are recycled by size and never given back.
+// Thread-safe. Sizes are powers of two from 2 to 8192 pointers; arrays are recycled by size and never given back.
 // Each has cache lines of its own: the thread whose bin it is behind writes to it without a lock. And memory behind it: frees take
 // arrays, too, and a free must not die of a page fault that the OS refuses.
 // The first few come from the pool itself: a small process needs no memory beside the library's own for them.
@@ -15,7 +15,7 @@ namespace bm::heap {
 
 class SlotPool {
  public:
-  static constexpr unsigned kMaxOrder = 11;  // 2048 slots
+  static constexpr unsigned kMaxOrder = 13;  // 8192 slots
   static constexpr std::size_t kEarlyBytes = 32 * 1024;
 
   void init(const os::Vm& vm, char* storage, std::size_t bytes) { space_.init(vm, storage, bytes); }

@@ -17,6 +17,8 @@ namespace {
 bool commit_nothing(void*, std::size_t) { return false; }
 bool populate_nothing(void*, std::size_t) { return false; }
 
+constexpr unsigned kLarge = 11;  // of a size that the early ones are a multiple of
+
 struct Fixture {
   explicit Fixture(std::size_t n) : bytes(n) {
     storage = static_cast<char*>(vm.reserve(bytes, pages::MetaSpace::kStep));
@@ -89,38 +91,37 @@ TEST_CASE("the first arrays ask nothing of the OS", "[heap][slot_pool]") {
 TEST_CASE("a pool without room says no and serves what comes back", "[heap][slot_pool]") {
   Fixture f(pages::MetaSpace::kStep);
   std::vector<void**> taken;
-  while (void** const a = f.pool.take(SlotPool::kMaxOrder)) taken.push_back(a);
-  REQUIRE(taken.size() == (SlotPool::kEarlyBytes + pages::MetaSpace::kStep) / (sizeof(void*) << SlotPool::kMaxOrder));
-  f.pool.give_back(taken.back(), SlotPool::kMaxOrder);
-  CHECK(f.pool.take(SlotPool::kMaxOrder) == taken.back());
+  while (void** const a = f.pool.take(kLarge)) taken.push_back(a);
+  REQUIRE(taken.size() == (SlotPool::kEarlyBytes + pages::MetaSpace::kStep) / (sizeof(void*) << kLarge));
+  f.pool.give_back(taken.back(), kLarge);
+  CHECK(f.pool.take(kLarge) == taken.back());
 }
 
 TEST_CASE("a request that is refused takes nothing", "[heap][slot_pool]") {
   Fixture f(pages::MetaSpace::kStep);
   REQUIRE(f.pool.take(1) != nullptr);
-  while (f.pool.take(SlotPool::kMaxOrder) != nullptr) {
+  while (f.pool.take(kLarge) != nullptr) {
   }
-  CHECK(f.pool.take(SlotPool::kMaxOrder - 1) != nullptr);
+  CHECK(f.pool.take(kLarge - 1) != nullptr);
 }
 
 TEST_CASE("a pool that may commit nothing says no and recovers", "[heap][slot_pool]") {
   Fixture f(std::size_t{1} << 20);
   f.vm.commit = commit_nothing;
-  constexpr unsigned kOrder = SlotPool::kMaxOrder;
-  for (std::size_t k = 0; k < SlotPool::kEarlyBytes / (sizeof(void*) << kOrder); ++k) REQUIRE(f.pool.take(kOrder));
-  CHECK(f.pool.take(kOrder) == nullptr);
+  for (std::size_t k = 0; k < SlotPool::kEarlyBytes / (sizeof(void*) << kLarge); ++k) REQUIRE(f.pool.take(kLarge));
+  CHECK(f.pool.take(kLarge) == nullptr);
   f.vm.commit = os::linux_vm.commit;
-  CHECK(f.pool.take(kOrder) != nullptr);
+  CHECK(f.pool.take(kLarge) != nullptr);
 }
 
 TEST_CASE("an array has memory behind it, or there is none", "[heap][slot_pool]") {
   Fixture f(std::size_t{1} << 20);
   f.vm.populate = populate_nothing;
   std::vector<void**> taken;
-  while (void** const a = f.pool.take(SlotPool::kMaxOrder)) taken.push_back(a);
-  CHECK(taken.size() == SlotPool::kEarlyBytes / (sizeof(void*) << SlotPool::kMaxOrder));
-  f.pool.give_back(taken[0], SlotPool::kMaxOrder);
-  CHECK(f.pool.take(SlotPool::kMaxOrder) == taken[0]);
+  while (void** const a = f.pool.take(kLarge)) taken.push_back(a);
+  CHECK(taken.size() == SlotPool::kEarlyBytes / (sizeof(void*) << kLarge));
+  f.pool.give_back(taken[0], kLarge);
+  CHECK(f.pool.take(kLarge) == taken[0]);
   f.vm.populate = os::linux_vm.populate;
-  CHECK(f.pool.take(SlotPool::kMaxOrder) != nullptr);
+  CHECK(f.pool.take(kLarge) != nullptr);
 }
