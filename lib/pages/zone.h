@@ -76,7 +76,7 @@ enum class Placement : unsigned char {
   // used and of the type, and find the fullest pageblocks first. With an alignment asked for, as kPacked.
   kSnug,  // the first that are enough; else packed, but from where the free pages begin that the block found is part of
   kGrowing,  // for a run that has been seen to grow: where it can double, or grow by an eighth, or just fits; else where
-             // whole-free pageblocks have room for it to double
+             // whole-free pageblocks have room for it to double, and if it fills one, for what else grows before it
 };
 
 class Zone {
@@ -305,6 +305,7 @@ class Zone {
   bool take_opened(Pfn start, std::size_t pages, Migratetype type, Run& out);
   bool alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out);
   bool find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out);
+  bool find_after_lead(std::size_t blocks, BlockIndex& out);
   void free_range(Pfn first, std::size_t pages);
   bool range_free(Pfn first, std::size_t pages);
   void take_in_block(BlockIndex b, std::size_t first, std::size_t pages, bool& zeroed);

@@ -4,6 +4,11 @@
 #include "pages/zone.h"
 
 namespace bm::pages {
+namespace {
+
+constexpr std::size_t kMostLead = 32;  // pageblocks
+
+}  // namespace
 
 // The lowest run of whole-free blocks, extended over the frontier when it ends there.
 bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockIndex& out) {
@@ -37,6 +42,17 @@ bool Zone::find_whole_run(std::size_t blocks, std::size_t align_blocks, BlockInd
   return true;
 }
 
+// As find_whole_run(), for a run that grows, with free pageblocks before it, twice as many as are in use: runs that come while it
+// grows go on where the last one ends. Else what is left of the hugepage there is cut off, and what comes next stands in the
+// run's way. They are opened only while half of what is opened is in use.
+bool Zone::find_after_lead(std::size_t blocks, BlockIndex& out) {
+  const std::size_t lead = std::min(2 * used_ >> kPageblockOrder, kMostLead);
+  const bool found = free_pages_ <= used_ ? find_whole_run(lead + blocks, 1, out)
+                                          : area_->first_run(FreeArea::kAnyWhole, lead + blocks, out);
+  if (found) out = out + lead;
+  return found;
+}
+
 bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_blocks, Placement placement, Run& out) {
   const std::size_t blocks = (pages + kPagesPerBlock - 1) >> kPageblockOrder;
   Pfn hole;
@@ -46,12 +62,14 @@ bool Zone::alloc_blocks(std::size_t pages, Migratetype type, std::size_t align_b
           : placement == Placement::kSnug && (find_hole(pages, type, hole) || find_among_whole(pages, type, hole));
   if (fits) return take_opened(hole, pages, type, out);
   // A growing run looks for as much room again behind it; addresses it does not use stay free for others.
-  const std::size_t room = placement == Placement::kGrowing ? blocks + std::max<std::size_t>(blocks, 1) : blocks;
-  BlockIndex first;
-  if (!find_whole_run(room, align_blocks, first) && (room == blocks || !find_whole_run(blocks, align_blocks, first)))
-    return false;
+  const bool growing = placement == Placement::kGrowing;
+  const std::size_t room = growing ? 2 * blocks : blocks;
   // A growing run of whole pageblocks will move on: it leaves them whole when it begins with one.
-  const bool snug = placement == Placement::kSnug || (placement == Placement::kGrowing && pages < kPagesPerBlock);
+  const bool snug = placement == Placement::kSnug || (growing && pages < kPagesPerBlock);
+  BlockIndex first;
+  if (!(growing && !snug && find_after_lead(room, first)) && !find_whole_run(room, align_blocks, first) &&
+      (room == blocks || !find_whole_run(blocks, align_blocks, first)))
+    return false;
   const Pfn start = snug ? free_from(first_pfn(first), type) : first_pfn(first);
   return take_opened(start, pages, type, out);
 }

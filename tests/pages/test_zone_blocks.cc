@@ -142,6 +142,36 @@ TEST_CASE("a growing run is put where as much again is free behind it", "[zone_b
   CHECK(z.alloc(100).first.block() == BlockIndex{0});
 }
 
+TEST_CASE("before a run that grows is room for what comes, which goes on where the last run ends", "[zone_blocks]") {
+  FakeVm vm;
+  Fixture z;
+  const Run one = z.alloc(2 * kBlock + 100);
+  const Run growing = z.alloc(kBlock + 1, kMovable, 0, Placement::kGrowing);
+  CHECK(growing.first == first_pfn({3 + 4}));  // twice the two and a bit that were in use
+  CHECK(z.alloc(4 * kBlock, kMovable, 0, Placement::kSnug).first == one.first + one.pages);
+  CHECK(z.zone.extend(growing.first, kBlock + 1, 4 * kBlock));
+}
+
+TEST_CASE("there are 32 pageblocks before it, if more is in use", "[zone_blocks]") {
+  FakeVm vm;
+  Fixture z(64);
+  z.alloc(20 * kBlock);
+  CHECK(z.alloc(kBlock, kMovable, 0, Placement::kGrowing).first == first_pfn({20 + 32}));
+}
+
+TEST_CASE("none are opened for it when more is free than in use", "[zone_blocks]") {
+  FakeVm vm;
+  Fixture z;
+  z.alloc(kBlock);
+  z.free(z.alloc(6 * kBlock));
+  // With a pageblock before each of those in use there would have to be an eighth.
+  const Run growing = z.alloc(2 * kBlock + 1, kMovable, 0, Placement::kGrowing);
+  CHECK(growing.first == first_pfn({1}));
+  CHECK(z.zone.counters().opened_pages == 7 * kBlock);
+  z.free(growing);
+  CHECK(z.alloc(2 * kBlock, kMovable, 0, Placement::kGrowing).first == first_pfn({1 + 2}));  // there are six
+}
+
 TEST_CASE("without such room it is packed like others", "[zone_blocks]") {
   FakeVm vm;
   Fixture z(4);

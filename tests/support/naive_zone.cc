@@ -179,13 +179,19 @@ std::optional<NaiveZone::Run> NaiveZone::from_backed(std::size_t n, unsigned ord
   return std::nullopt;
 }
 
-// Whole-free pageblocks: the lowest run, else the free end of what is opened in a section and fresh ones behind it.
-std::optional<std::size_t> NaiveZone::find_run(std::size_t count) {
+// Whole-free pageblocks that are opened: the lowest run.
+std::optional<std::size_t> NaiveZone::opened_run(std::size_t count) const {
   std::size_t n = 0;
   for (std::size_t b = 0; b < blocks.size(); ++b) {
     n = pcp_whole(b) ? n + 1 : 0;
     if (n == count) return b + 1 - count;
   }
+  return std::nullopt;
+}
+
+// The same, else the free end of what is opened in a section and fresh ones behind it.
+std::optional<std::size_t> NaiveZone::find_run(std::size_t count) {
+  if (const auto first = opened_run(count)) return first;
   for (Section& s : sections) {
     std::size_t behind = 0;
     while (behind < s.opened && pcp_whole(s.first + s.opened - behind - 1)) ++behind;
@@ -195,6 +201,15 @@ std::optional<std::size_t> NaiveZone::find_run(std::size_t count) {
     return first;
   }
   return open(count, Type::kMovable);
+}
+
+// With twice as many before it as are in use, up to 32; for these nothing is opened when more is free than in use.
+std::optional<std::size_t> NaiveZone::find_run_after_lead(std::size_t count) {
+  const std::size_t used = opened() * kPages - free_pages();
+  const std::size_t lead = std::min<std::size_t>(2 * used / kPages, 32);
+  const auto first = used < free_pages() ? opened_run(lead + count) : find_run(lead + count);
+  if (!first) return std::nullopt;
+  return *first + lead;
 }
 
 std::size_t NaiveZone::aligned(std::size_t block, std::size_t blocks_alignment) const {
@@ -219,7 +234,8 @@ std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigne
     if (snug) page = hole(n, type);
     if (snug && !page) page = among_whole(n, type);
     if (!page) {
-      auto first = find_run((growing ? 2 * count : count) + align - 1);
+      auto first = growing && n >= kPages ? find_run_after_lead(2 * count) : std::nullopt;
+      if (!first) first = find_run((growing ? 2 * count : count) + align - 1);
       if (!first && growing) first = find_run(count + align - 1);
       if (first) page = aligned(*first, align) * kPages;
       if (first && (snug || (growing && n < kPages))) page = moved_down(*page, type);

@@ -107,7 +107,9 @@ class NaiveZone {
   std::size_t moved_up(std::size_t page, std::size_t block, Type type) const;
   std::optional<std::size_t> hole(std::size_t n, Type type) const;
   std::optional<std::size_t> among_whole(std::size_t n, Type type) const;
+  std::optional<std::size_t> opened_run(std::size_t count) const;
   std::optional<std::size_t> find_run(std::size_t count);
+  std::optional<std::size_t> find_run_after_lead(std::size_t count);
   std::size_t aligned(std::size_t block, std::size_t blocks_alignment) const;
 };
 
