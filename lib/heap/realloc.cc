@@ -6,6 +6,7 @@
 #include "heap/limit.h"
 #include "heap/runs.h"
 #include "heap/thread_heap_slow.h"
+#include "heap/upkeep.h"
 #include "os/fatal.h"
 
 namespace bm::heap {
@@ -31,13 +32,26 @@ bool move_memory(void* p, std::size_t bytes, void* fresh) {
   if (rest != 0) std::memcpy(process.map.address(to + moved), process.map.address(from + moved), rest << kPageShift);
   process.map.set_entry(from, 0);
   zone.free_moved(from.block(), blocks);
-  if (rest != 0) zone.free(from + moved, rest);
+  if (rest != 0) zone.free_outgrown(from + moved, rest);
+  return true;
+}
+
+// Its contents are in a longer one. False: not a plain run, nothing done.
+bool free_outgrown(void* p) {
+  Pfn page;
+  if (!process.map.find(p, page)) return false;
+  const std::size_t pages = process.map.run_pages(page);
+  if (pages == 0) return false;
+  process.map.set_entry(page, 0);
+  process.nodes.zone_of(page).free_outgrown(page, pages);
+  upkeep(SlowPath::kFree);
   return true;
 }
 
 void* move(void* p, std::size_t old_bytes, std::size_t bytes, CallPath path) {
   void* fresh = nullptr;
-  if (bytes > old_bytes && old_bytes > kGrowingFrom) {
+  const bool growing = bytes > old_bytes && old_bytes > kGrowingFrom;
+  if (growing) {
     fresh = alloc_run(bytes, kMinAlignment, RunUse::kGrowing, nullptr);
     if (fresh != nullptr && move_memory(p, old_bytes, fresh)) return fresh;
   }
@@ -45,7 +59,7 @@ void* move(void* p, std::size_t old_bytes, std::size_t bytes, CallPath path) {
   if (fresh == nullptr) fresh = allocate_slow(bytes, path);
   if (fresh == nullptr) return nullptr;
   std::memcpy(fresh, p, std::min(old_bytes, bytes));
-  if (!deallocate_fast(p)) deallocate_slow(p);
+  if (!(growing && free_outgrown(p)) && !deallocate_fast(p)) deallocate_slow(p);
   return fresh;
 }
 

@@ -29,6 +29,7 @@ struct Pageblock {
   bool isolated;              // taken out of the sets for the moment of a purge, or of compaction, whatever its type
   std::uint8_t zone;          // the number of the zone it belongs to, once opened
   bool purged;                // memory behind it has gone back before
+  bool outgrown;              // as what a run that had grown left behind
   Moved moved;                // whether the memory behind it is another pageblock's of before
   std::uint16_t free_pages;
   std::uint32_t run_pages;  // length of the run that starts with this block's first page, when longer than a block

@@ -24,9 +24,11 @@ inline constexpr Watermarks kDefaultWatermarks = {(std::size_t{2} << 20) >> kPag
                                                   (std::size_t{6} << 20) >> kPageShift};
 inline constexpr std::size_t kLeastHigh = kPagesPerBlock;  // to this at most does lack of demand lower `high`
 inline constexpr std::size_t kReserveLeast =
-    std::max<std::size_t>(kPagesPerBlock / 32, 1);      // pages for critical requests alone: 16
-inline constexpr std::uint64_t kHalfLife = 3000;        // of everything that was earned, and of boost
-inline constexpr std::uint64_t kIdlePeriod = 300;       // slack unused for one to two of these goes, with a thread
+    std::max<std::size_t>(kPagesPerBlock / 32, 1);  // pages for critical requests alone: 16
+inline constexpr std::size_t kWorthPurging =
+    std::max<std::size_t>(kPagesPerBlock / 8, 1);  // pages on small ones: free here and there in a block, or outgrown
+inline constexpr std::uint64_t kHalfLife = 3000;   // of everything that was earned, and of boost
+inline constexpr std::uint64_t kIdlePeriod = 300;  // slack unused for one to two of these goes, with a thread
 inline constexpr std::uint64_t kDemandPeriod = 60'000;  // `high` follows the demand of one to two of these
 
 // Divides by two for every half-life.
@@ -117,6 +119,25 @@ class Refaults {
   std::uint64_t cycle_at_ = 0;
   std::size_t cycle_pages_ = 0;
   std::size_t earned_ = 0;
+  HalfLives fade_;
+};
+
+// What grown runs left behind and was given back at once. A program that grows runs again and again wants it each time.
+class Outgrown {
+ public:
+  void purged(std::size_t pages) { purged_ += pages; }
+  void taken(std::size_t pages) { taken_ += pages; }
+  // More than half of it has been wanted again.
+  bool wanted(std::uint64_t now) {
+    const std::uint64_t n = fade_.passed(now);
+    purged_ = halved(purged_, n);
+    taken_ = halved(taken_, n);
+    return taken_ > purged_ / 2;
+  }
+
+ private:
+  std::size_t purged_ = 0;
+  std::size_t taken_ = 0;
   HalfLives fade_;
 };
 

@@ -91,6 +91,7 @@ void Zone::take_pages(BlockIndex b, std::size_t first, std::size_t pages, bool& 
 
 void Zone::note_taken(Pageblock& d, std::size_t pages, std::size_t dirty) {
   if (d.purged && dirty != pages) note_refault(pages - dirty);
+  if (d.outgrown && dirty != pages) outgrown_.taken(pages - dirty);
   set_free_pages(d, d.free_pages - pages);
   free_pages_ -= pages;
   backed_free_ -= dirty;

@@ -103,6 +103,9 @@ class Zone {
   // moved, and what the others held may be lost. What was moved away from goes back by free_moved().
   bool move(BlockIndex from, BlockIndex to, std::size_t blocks);
   void free_moved(BlockIndex first, std::size_t blocks);
+  // free() of what a run that has grown leaves behind: it fits none that grows as that did, so that on small pages its memory goes
+  // back at once, until much of what went so is wanted again.
+  void free_outgrown(Pfn first, std::size_t pages);
 
   // The layer above has handed out that many pages once more without asking here: as if they had been freed and taken.
   void note_turnover(std::size_t pages);
@@ -327,6 +330,7 @@ class Zone {
   bool purge_one_run(std::size_t most_blocks, std::size_t& purged);  // unlocks while the OS works
   void set_moved(BlockIndex b, Moved moved);
   bool any_moved(BlockIndex first, std::size_t blocks);  // takes lock_ itself
+  bool outgrown_is_wanted();                             // likewise
   std::size_t purge_holes(std::size_t least_pages);
   std::size_t purge_pages(BlockIndex b, const PageBitmap& pages);
   bool has_holes(const Pageblock& d) const;
@@ -377,6 +381,7 @@ class Zone {
   std::size_t kept_ = 0;     // slack above the high mark that turnover has earned
   HalfLives fade_;           // of boost_ and kept_
   Refaults refaults_;
+  Outgrown outgrown_;
   RecentRange<kIdlePeriod> recent_slack_;  // in pageblocks, as the next
   RecentRange<kDemandPeriod> demand_;
   bool has_reserve_ = false;

@@ -2,6 +2,9 @@
 // The kernel hands whole hugepages over by changing a few page table entries, where a copy would read and write them all and
 // have both runs in memory meanwhile. Each move makes a mapping of its own of where the memory came to, so their number is
 // bounded; a purge makes it one with its neighbours again.
+#include <algorithm>
+
+#include "os/process.h"
 #include "pages/zone.h"
 
 namespace bm::pages {
@@ -44,6 +47,32 @@ bool Zone::move(BlockIndex from, BlockIndex to, std::size_t blocks) {
   }
   for (std::size_t k = 0; k < blocks; ++k) set_moved(to + k, k == 0 ? Moved::kFirst : Moved::kYes);
   return true;
+}
+
+bool Zone::outgrown_is_wanted() {
+  const os::LockGuard hold(lock_);
+  return outgrown_.wanted(os::coarse_ms());
+}
+
+// Until it is freed it is in use by the caller, as in move().
+void Zone::free_outgrown(Pfn first, std::size_t pages) {
+  const bool small = space_->on_small_pages((first + (pages - 1)).block());  // and so is all before it
+  if (!small || pages < kWorthPurging || outgrown_is_wanted() || !vm_->purge(map_->address(first), pages << kPageShift))
+    return free(first, pages);
+  const Hold hold(*this);
+  outgrown_.purged(pages);
+  purged_pages_ += pages;
+  intent_.declare(first, pages);
+  for (std::size_t done = 0; done < pages;) {
+    const Pfn at = first + done;
+    const std::size_t here = std::min(pages - done, kPagesPerBlock - at.offset());
+    Pageblock& d = map_->block(at.block());
+    d.dirty.clear(at.offset(), here);
+    d.outgrown = true;
+    done += here;
+  }
+  free_range(first, pages);
+  balance(pages);
 }
 
 bool Zone::any_moved(BlockIndex first, std::size_t blocks) {

@@ -12,8 +12,6 @@ namespace bm::pages {
 namespace {
 
 constexpr std::size_t kTurnsToEarn = 2;
-constexpr std::size_t kWorthPurging =
-    std::max<std::size_t>(kPagesPerBlock / 8, 1);  // pages free here and there in a block
 
 }  // namespace
 

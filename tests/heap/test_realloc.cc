@@ -1,9 +1,11 @@
 // test_realloc.cc: contents are kept; growth takes free pages behind, shrinking gives pages back.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <thread>
 #include <vector>
 
+#include "support/fake_clock.h"
 #include "tests/heap/support.h"
 
 using namespace bm;
@@ -144,6 +146,30 @@ TEST_CASE("a long run that moves takes its memory along", "[heap][realloc]") {
   CHECK(heap::validate() == 0);
   deallocate(p);
   for (void* const q : others) deallocate(q);
+}
+
+TEST_CASE("a run on small pages that has moved on leaves no memory behind", "[heap][realloc][native]") {
+  const Ending e = in_child([] {
+    FakeClock clock;
+    clock.pass(20 * pages::kHalfLife);  // whatever has been wanted again before
+    constexpr std::size_t kBytes = 1200 * 1024;
+    std::vector<char*> row(40);
+    for (char*& p : row) paint(p = static_cast<char*>(allocate(kBytes)), kBytes, 6);
+    std::sort(row.begin(), row.end());
+    const auto shut_in = std::adjacent_find(row.begin(), row.end(), [](char* p, char* q) { return p + kBytes == q; });
+    BM_CHILD_REQUIRE(shut_in != row.end());
+    Pfn behind;
+    BM_CHILD_REQUIRE(heap::process.map.find(shut_in[1], behind));
+    BM_CHILD_REQUIRE(heap::process.zone.on_small_pages(behind.block()));
+    const std::size_t purged = heap::process.zone.counters().purged_pages;
+    void* const moved = heap::reallocate(*shut_in, 2 * kBytes);
+    BM_CHILD_REQUIRE(moved != *shut_in);
+    BM_CHILD_REQUIRE(painted(moved, kBytes, 6));
+    BM_CHILD_REQUIRE(heap::process.zone.counters().purged_pages == purged + kBytes / kPageSize);
+    return heap::validate() == 0;
+  });
+  INFO(e.text << " signal " << e.signal);
+  CHECK(e.ok);
 }
 
 TEST_CASE("shrinking a run gives its pages back at once", "[heap][realloc]") {

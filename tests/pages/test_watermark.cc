@@ -92,6 +92,19 @@ TEST_CASE("late or small refaults, or cycles far apart, earn nothing", "[waterma
   CHECK(c.refaults.earned() == 0);
 }
 
+TEST_CASE("what runs have outgrown is wanted when more than half of it was taken again; both fade", "[watermark]") {
+  Outgrown o;
+  CHECK_FALSE(o.wanted(kStart));
+  o.purged(100);
+  o.taken(50);
+  CHECK_FALSE(o.wanted(kStart));
+  o.taken(1);
+  CHECK(o.wanted(kStart));
+  o.taken(150);
+  CHECK(o.wanted(kStart + 7 * kHalfLife));
+  CHECK_FALSE(o.wanted(kStart + 8 * kHalfLife));  // there is nothing to tell from any more
+}
+
 TEST_CASE("what was earned fades unless it is of use", "[watermark]") {
   Cycles c;
   c.cycle(8 * kBlock, 5);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "support/child.h"
+#include "support/fake_clock.h"
 #include "support/fake_vm.h"
 #include "support/random.h"
 #include "support/zone_fixture.h"
@@ -181,6 +182,64 @@ TEST_CASE("any order of moves, frees and purges keeps contents and counts", "[zo
     REQUIRE(z.zone.validate(2) == 0);
   }
   for (const Block& b : blocks) CHECK(z.holds(b.run.first, b.run.pages / kBlock, b.colour));
+}
+
+struct OnSmallPages : ZoneFixture {
+  OnSmallPages() : ZoneFixture(FakeVm::table) {}
+  ~OnSmallPages() { CHECK(zone.validate(2) == 0); }
+  Run painted(std::size_t pages) {
+    const Run run = alloc(pages, kMovable, 0, Placement::kSnug);
+    std::memset(at(run.first), 7, pages << kPageShift);
+    return run;
+  }
+  void free_outgrown(const Run& run) { zone.free_outgrown(run.first, run.pages); }
+};
+
+TEST_CASE("what a grown run leaves on small pages goes back at once", "[zone_move]") {
+  FakeVm vm;
+  OnSmallPages z;
+  z.alloc(kBlock - 50);
+  const Run run = z.painted(120);  // in two pageblocks
+  const Run behind = z.painted(3);
+  z.free_outgrown(run);
+  CHECK(vm.count(VmOp::kPurge) == 1);
+  CHECK(z.zone.counters().backed_free_pages == 0);
+  CHECK(z.zone.counters().purged_pages == 120);
+  const Run again = z.alloc(120, kMovable, 0, Placement::kSnug);
+  CHECK(again.first == run.first);
+  CHECK(again.zeroed);
+  CHECK(*z.at(again.first) == 0);
+  CHECK(*z.at(behind.first) == 7);
+}
+
+TEST_CASE("it stays where it is short, or the OS refuses, or on hugepages", "[zone_move]") {
+  FakeVm vm;
+  OnSmallPages z;
+  const Run shorter = z.painted(63), refused = z.painted(64), taken = z.painted(64);
+  z.free_outgrown(shorter);
+  CHECK(z.zone.counters().backed_free_pages == 63);
+  vm.refuse = [](const VmCall& c) { return c.op == VmOp::kPurge; };
+  z.free_outgrown(refused);
+  CHECK(z.zone.counters().backed_free_pages == 63 + 64);
+  vm.refuse = {};
+  z.free_outgrown(taken);
+  CHECK(z.zone.counters().backed_free_pages == 63 + 64);
+  Fixture huge;
+  huge.zone.free_outgrown(huge.painted(2, 7).first, 2 * kBlock);
+  CHECK(huge.zone.counters().backed_free_pages == 2 * kBlock);
+}
+
+TEST_CASE("it stays when what went back has been wanted again, for a while", "[zone_move]") {
+  FakeVm vm;
+  FakeClock clock;
+  OnSmallPages z;
+  z.free_outgrown(z.painted(100));
+  CHECK(z.zone.counters().backed_free_pages == 0);
+  z.free_outgrown(z.painted(100));  // the same pages
+  CHECK(z.zone.counters().backed_free_pages == 100);
+  clock.pass(10 * kHalfLife);
+  z.free_outgrown(z.painted(100));
+  CHECK(z.zone.counters().backed_free_pages == 0);
 }
 
 }  // namespace

@@ -171,6 +171,13 @@ TEST_CASE("interrupted anywhere: extend, over the frontier", "[zone_recover][nat
   interrupt_everywhere(z, {{held[0].first, 30}}, {kBlock}, [&] { z.zone.extend(held[0].first, 30, 30 + kBlock); });
 }
 
+TEST_CASE("interrupted anywhere: a run on small pages that has been outgrown", "[zone_recover][native]") {
+  Fixture z;
+  const auto held = z.hold({10});
+  const Run run = z.alloc(kBlock + 100);
+  interrupt_everywhere(z, held, {run.pages}, [&] { z.zone.free_outgrown(run.first, run.pages); });
+}
+
 TEST_CASE("interrupted anywhere: another type's pageblock changes hands", "[zone_recover][native]") {
   Fixture z;
   const auto held = z.hold({kBlock, kBlock});
