@@ -29,6 +29,7 @@ constexpr std::size_t kOfAllHeaps = 4;
 constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;
 constexpr std::uint32_t kIdleRefills = 4096;  // a bin that has missed so many refills of others is idle
 constexpr std::uint32_t kSearchPause = 64;    // refills between two searches for room
+constexpr std::uint32_t kSeldom = 64;         // refills, between two of which a run class keeps nothing
 constexpr std::size_t kHeapFloor = std::size_t{512} << 10;
 constexpr std::size_t kLimitShare = 32;  // of a limit for all bins: nobody can make sleeping threads give theirs up
 
@@ -143,18 +144,34 @@ bool ThreadHeap::grow_bin(unsigned c) {
 // is filling a heap: larger batches for that, up to a point.
 void ThreadHeap::adapt_for_refill(unsigned c) {
   BinState& b = front.state[c];
+  const bool rare = seldom(c);
+  bin_slabs[c].last_refill = ++refill_clock;
+  if (refill_clock % kSeldom == 0) close_idle_runs();
+  given_back = 0;
+  if (rare) return close_bin(c);
   if (b.closed) {
     b.closed = 0;
     front.bins[c].limit = b.base + b.capacity;
   }
-  bin_slabs[c].last_refill = ++refill_clock;
-  given_back = 0;
   const bool after_flush = b.flushes != 0;
   const bool filling = b.refills != 0;
   b.flushes = 0;
   if (after_flush) b.demand = 0;
   if (b.refills < 255) ++b.refills;
   if (b.capacity == 0 || after_flush || (filling && b.capacity < kRefillGrowth)) grow_bin(c);
+}
+
+// A run class of which nobody has asked the zone for one lately.
+bool ThreadHeap::seldom(unsigned c) const {
+  const std::uint32_t last = bin_slabs[c].last_refill;
+  return kClass[c].is_run() && (last == 0 || refill_clock - last >= kSeldom);
+}
+
+// What is wanted once in a while is had of the zone quickly enough, and there others can have it meanwhile: 32 bins that keep a run
+// each are 13 MB.
+void ThreadHeap::close_idle_runs() {
+  for (unsigned c = slab::kSlabClasses; c < slab::kClasses; ++c)
+    if (seldom(c)) close_bin(c);
 }
 
 void ThreadHeap::rebucket(std::uint32_t slab_index) {
@@ -325,7 +342,7 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   BinState& b = front.state[c];
   // A filling heap takes whole bins; one in balance half, to have room for what comes back.
   const unsigned want = std::min(b.refills > 1 ? b.capacity : (b.capacity + 1U) / 2, kBatch);
-  if (kClass[c].is_run()) return allocate_run(c, std::max(want, 1U), zeroed);
+  if (kClass[c].is_run()) return allocate_run(c, b.closed ? 1 : std::max(want, 1U), zeroed);
   if (want == 0) {  // no memory for an array: live from hand to mouth
     void* p = nullptr;
     return gather(c, 1, &p) == 1 ? p : nullptr;

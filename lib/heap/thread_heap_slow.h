@@ -158,6 +158,8 @@ struct alignas(kCacheLine) ThreadHeap {
   std::size_t put_in_slab(unsigned size_class, void* const* objects, std::size_t n);
   std::size_t flush(unsigned size_class, std::size_t n);
   void close_bin(unsigned size_class);
+  bool seldom(unsigned size_class) const;
+  void close_idle_runs();
   void flush_closed(unsigned size_class);
   bool wait_for_neighbours(unsigned size_class, void* p);
   void rebucket(std::uint32_t slab_index);

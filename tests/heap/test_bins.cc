@@ -350,3 +350,37 @@ void check_order_of_frees(heap::ThreadHeap& h) {
 TEST_CASE("a closed bin collects the objects of a slab that has others in use, and keeps no slab", "[heap][bins]") {
   on_fresh_heap(check_order_of_frees);
 }
+
+// Refills of other bins: what counts as time.
+void refill_others(unsigned refills) {
+  std::vector<void*> small(refills * heap::kBatch);
+  one_round(small, 24);
+}
+
+TEST_CASE("a bin of runs keeps none before they are wanted twice in a short time, nor when they no longer are",
+          "[heap][bins]") {
+  on_fresh_heap([](heap::ThreadHeap& h) {
+    constexpr std::size_t kSize = 300'000;
+    const unsigned c = class_of(kSize);
+    deallocate(allocate(kSize));
+    CHECK(h.cached_objects(c) == 0);
+    deallocate(allocate(kSize));
+    CHECK(h.cached_objects(c) != 0);
+    refill_others(130);
+    CHECK(h.cached_objects(c) == 0);
+    deallocate(allocate(kSize));
+    CHECK(h.cached_objects(c) == 0);
+    deallocate(allocate(kSize));
+    CHECK(h.cached_objects(c) != 0);
+    CHECK(broken_heap(h) == "");
+  });
+}
+
+TEST_CASE("a thread that only frees runs keeps none", "[heap][bins]") {
+  constexpr std::size_t kSize = 300'000;
+  void* const p = allocate(kSize);
+  on_fresh_heap([&](heap::ThreadHeap& h) {
+    deallocate(p);
+    CHECK(h.cached_objects(class_of(kSize)) == 0);
+  });
+}

@@ -170,7 +170,7 @@ TEST_CASE("the emptiest pageblock moves into the fullest, and no more than that"
 }
 
 TEST_CASE("what the thread's bins hold does not keep a pageblock", "[heap][compact]") {
-  deallocate(allocate(1));  // the thread has a heap, and so a node
+  deallocate(allocate(200'000));  // the thread has a heap, and so a node; the next one, soon after, is worth keeping
   compact();
   NoRoom no_room;
   void* const p = allocate(200'000);  // of a run class, in a pageblock that it begins
