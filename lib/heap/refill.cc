@@ -16,6 +16,9 @@ constexpr std::size_t kLargeObject = std::size_t{32} << 10;  // bytes; above: fe
 constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between two reports to the zone
 constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
 constexpr unsigned kRefillGrowth = 63;  // a bin grows to this by refills alone, beyond only by reuse
+// What a refill fetches at most: 128 KiB of objects of 2 KiB, half of which lie in the bin at any time, were a sixth of xmalloc's peak.
+constexpr std::size_t kBatchBytes = std::size_t{32} << 10;
+constexpr std::size_t kLeastBatch = 8;  // objects, though
 // What all bins of a thread may hold grows with the heap: an eighth of it, between these two.
 constexpr std::size_t kSmallHeapBytes = std::size_t{8} << 20;
 constexpr std::size_t kHeapBytes = std::size_t{16} << 20;
@@ -38,6 +41,10 @@ constexpr unsigned first_capacity(std::size_t size) {
   if (size <= 1024) return 15;
   if (size <= 4096) return 7;
   return size <= kLargeObject ? 3 : 1;
+}
+
+constexpr unsigned most_in_batch(std::size_t size) {
+  return static_cast<unsigned>(std::clamp<std::size_t>(kBatchBytes / size, kLeastBatch, kBatch));
 }
 
 // Twins are expected to drain. Of the others, while nothing is told apart: many small objects share a slab, so that one survivor
@@ -341,7 +348,7 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   adapt_for_refill(c);
   BinState& b = front.state[c];
   // A filling heap takes whole bins; one in balance half, to have room for what comes back.
-  const unsigned want = std::min(b.refills > 1 ? b.capacity : (b.capacity + 1U) / 2, kBatch);
+  const unsigned want = std::min(b.refills > 1 ? b.capacity : (b.capacity + 1U) / 2, most_in_batch(kClass[c].size));
   if (kClass[c].is_run()) return allocate_run(c, b.closed ? 1 : std::max(want, 1U), zeroed);
   if (want == 0) {  // no memory for an array: live from hand to mouth
     void* p = nullptr;

@@ -384,3 +384,18 @@ TEST_CASE("a thread that only frees runs keeps none", "[heap][bins]") {
     CHECK(h.cached_objects(class_of(kSize)) == 0);
   });
 }
+
+TEST_CASE("a refill of a heap that fills fetches 63 objects or 32 KiB at most, but 8", "[heap][bins]") {
+  on_fresh_heap([](heap::ThreadHeap& h) {
+    for (const std::size_t bytes : {100u, 2048u, 20'000u}) {
+      std::vector<void*> blocks(2000);
+      std::size_t most = 0;
+      for (void*& p : blocks) {
+        p = allocate(bytes);
+        most = std::max(most, h.cached_objects(class_of(bytes)) + 1);
+      }
+      CHECK(most == std::clamp<std::size_t>(32'768 / bytes, 8, 63));
+      for (void* const p : blocks) deallocate(p);
+    }
+  });
+}
