@@ -205,8 +205,7 @@ void ThreadHeap::deallocate_overflow(unsigned c, void* p) {
   }
   if (b.closed || emptied || (b.capacity == 0 && kClass[c].is_run())) return put_back_one(c, p);
   const bool dropping = given_back >= kDropBytes;
-  const bool too_small = b.flushes == 0 && b.demand > b.capacity;
-  if (!dropping && (b.capacity == 0 || too_small) && grow_bin(c)) return front.bins[c].push(p);
+  if (!dropping && (b.capacity == 0 || too_small(c)) && grow_bin(c)) return front.bins[c].push(p);
   if (b.capacity == 0) return put_back_one(c, p);
   if (b.flushes <= kCloseAfter) ++b.flushes;
   const bool giving_up = b.flushes > 2;

@@ -12,6 +12,7 @@ using slab::SizeClass;
 using slab::Slab;
 
 constexpr unsigned kLargestBin = (1U << SlotPool::kMaxOrder) - 1;
+constexpr unsigned kMiddlingBin = 2047;                      // pointers
 constexpr std::size_t kLargeObject = std::size_t{32} << 10;  // bytes; above: few are kept ready, and turnover counts
 constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between two reports to the zone
 constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
@@ -145,6 +146,13 @@ bool ThreadHeap::grow_bin(unsigned c) {
   const unsigned wanted = capacity == 0 ? first_capacity(size) : 2U * capacity + 1;
   return wanted <= kLargestBin && (capacity == 0 || wanted * size <= kBinBytes) &&
          make_room((wanted - capacity) * size) && resize_bin(c, wanted);
+}
+
+// It is full before it has back what it had to fetch. Where that is many times what the largest could hold, most goes back to slabs
+// anyway, and a middling one will do: its array is memory, too.
+bool ThreadHeap::too_small(unsigned c) const {
+  const BinState& b = front.state[c];
+  return b.flushes == 0 && b.demand > b.capacity && (b.capacity < kMiddlingBin || b.demand <= 4 * kLargestBin);
 }
 
 // Before a refill. A bin whose last slow event was a flush is too small for the program's rhythm; one that only refills

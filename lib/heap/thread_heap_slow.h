@@ -143,6 +143,7 @@ struct alignas(kCacheLine) ThreadHeap {
     slab_free.store(slab_free.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
   }
   bool resize_bin(unsigned size_class, unsigned capacity);
+  bool too_small(unsigned size_class) const;
   void adapt_for_refill(unsigned size_class);
   unsigned bin_to_shrink(std::size_t more_bytes) const;
   bool make_room(std::size_t more_bytes);

@@ -113,10 +113,10 @@ TEST_CASE("a block freed last is allocated first", "[heap][bins]") {
   deallocate(a);
 }
 
-// A program that allocates 400 blocks and frees them, over and over, comes to need no slow path.
-void check_that_rounds_fit(heap::ThreadHeap& h, std::size_t bytes) {
+// A program that allocates so many blocks and frees them, over and over, comes to need no slow path.
+void check_that_rounds_fit(heap::ThreadHeap& h, std::size_t bytes, std::size_t count = 400) {
   const heap::BinState& state = h.front.state[class_of(bytes)];
-  std::vector<void*> blocks(400);
+  std::vector<void*> blocks(count);
   for (int round = 0; round < 20; ++round) {
     one_round(blocks, bytes);
     REQUIRE(broken_bins(h) == "");
@@ -397,5 +397,21 @@ TEST_CASE("a refill of a heap that fills fetches 63 objects or 32 KiB at most, b
       CHECK(most == std::clamp<std::size_t>(32'768 / bytes, 8, 63));
       for (void* const p : blocks) deallocate(p);
     }
+  });
+}
+
+TEST_CASE("a bin holds 8191 small objects of a program that wants them time and again, not of one that ends",
+          "[heap][bins]") {
+  on_fresh_heap([](heap::ThreadHeap& h) { check_that_rounds_fit(h, 40, 8000); });
+  on_fresh_heap([](heap::ThreadHeap& h) {
+    constexpr std::size_t kSize = 40;
+    std::vector<void*> blocks(200'000);
+    for (void*& p : blocks) p = allocate(kSize);
+    unsigned most = 0;
+    for (void* const p : blocks) {
+      deallocate(p);
+      most = std::max<unsigned>(most, h.front.state[class_of(kSize)].capacity);
+    }
+    CHECK(most == 2047);
   });
 }

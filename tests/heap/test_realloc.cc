@@ -149,6 +149,7 @@ TEST_CASE("a long run that moves takes its memory along", "[heap][realloc]") {
 }
 
 TEST_CASE("a run on small pages that has moved on leaves no memory behind", "[heap][realloc][native]") {
+  if (!heap::process.nodes.single()) return;  // the first node's alone has small pages
   const Ending e = in_child([] {
     FakeClock clock;
     clock.pass(20 * pages::kHalfLife);  // whatever has been wanted again before
