@@ -151,9 +151,10 @@ void fork_everywhere(Child kind) {
                   return;
                 }
                 prepare_child();
-                if (kind == Child::kOfAnotherThread)  // which never had a heap
-                  heap::t_state = {
-                      const_cast<heap::Front*>(&heap::kEmptyFront), false, false, false, false, false, 0, 0, {}};
+                if (kind == Child::kOfAnotherThread) {  // which never had a heap
+                  heap::t_state = {};
+                  heap::t_state.use(heap::kEmptyFront);
+                }
                 if (kind != Child::kAfterReturn) _exit(childs_work(blocks, kind) ? 0 : 1);
                 process.settle_fork();
                 bool ok = true;
