@@ -148,11 +148,11 @@ bool ThreadHeap::grow_bin(unsigned c) {
          make_room((wanted - capacity) * size) && resize_bin(c, wanted);
 }
 
-// It is full before it has back what it had to fetch. Where that is many times what the largest could hold, most goes back to slabs
-// anyway, and a middling one will do: its array is memory, too.
+// It is full before it has back what it had to fetch. That may be the program's end: beyond a middling size only a refill after a
+// flush makes it larger (adapt_for_refill). With bins of 8191 objects of each class `sites 200` ended at 17.9 MB instead of 14.0.
 bool ThreadHeap::too_small(unsigned c) const {
   const BinState& b = front.state[c];
-  return b.flushes == 0 && b.demand > b.capacity && (b.capacity < kMiddlingBin || b.demand <= 4 * kLargestBin);
+  return b.flushes == 0 && b.demand > b.capacity && b.capacity < kMiddlingBin;
 }
 
 // Before a refill. A bin whose last slow event was a flush is too small for the program's rhythm; one that only refills
