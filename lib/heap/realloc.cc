@@ -39,11 +39,8 @@ bool move_memory(void* p, std::size_t bytes, void* fresh) {
 // Its contents are in a longer one. False: not a plain run, nothing done.
 bool free_outgrown(void* p) {
   Pfn page;
-  if (!process.map.find(p, page)) return false;
-  const std::size_t pages = process.map.run_pages(page);
-  if (pages == 0) return false;
-  process.map.set_entry(page, 0);
-  process.nodes.zone_of(page).free_outgrown(page, pages);
+  if (!process.map.find(p, page) || process.map.run_pages(page) == 0) return false;
+  free_run(p, page, RunUse::kGrowing);
   upkeep(SlowPath::kFree);
   return true;
 }

@@ -28,13 +28,14 @@ void* alloc_run(std::size_t bytes, std::size_t alignment, RunUse use, bool* zero
   return process.map.address(run.first);
 }
 
-void free_run(void* p, Pfn page) {
+void free_run(void* p, Pfn page, RunUse use) {
   if (process.map.entry(page) == pages::kMovableRun) os::fatal("free of a movable block, which has a handle", p);
   const std::size_t pages = process.map.run_pages(page);
   if (pages == 0) os::fatal("double free, or free of a pointer that no malloc returned", p);
   if ((reinterpret_cast<std::uintptr_t>(p) & (kPageSize - 1)) != 0) os::fatal("free of an invalid pointer", p);
   process.map.set_entry(page, 0);
-  process.nodes.zone_of(page).free(page, pages);
+  pages::Zone& zone = process.nodes.zone_of(page);
+  use == RunUse::kGrowing ? zone.free_outgrown(page, pages) : zone.free(page, pages);
 }
 
 }  // namespace bm::heap

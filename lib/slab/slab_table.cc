@@ -115,11 +115,10 @@ void SlabTable::list(std::uint32_t first, std::uint32_t end) {
     s.known = 1;
     const std::uint32_t head = chains_;
     const std::uint32_t length = head == 0 ? kChain : slabs_[head].count_free();
-    const bool full = length >= kChain;
-    s.next = full ? 0 : head;
-    s.prev = full ? head : slabs_[head].prev;
-    s.set_count_free(full ? 1 : length + 1);
-    chains_ = i;
+    const bool joins = length < kChain;
+    s.next = joins ? head : 0;
+    if (joins) chains_ = slabs_[head].prev;
+    put_chain(i, joins ? length + 1 : 1);
   }
 }
 

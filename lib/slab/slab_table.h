@@ -37,7 +37,7 @@ class SlabTable {
   // as they are: a late remote freer of its previous life may be about to queue it.
   std::uint32_t take(SlabStock& stock);
   void give_back(SlabStock& stock, std::uint32_t index);
-  void drain(SlabStock& stock);
+  void drain(SlabStock& stock);  // all it has is for everybody
   // Gives whole pages of unused descriptors back to the OS. A late remote freer would lose what it writes there: no other thread
   // may be in the allocator, nor the caller's own in a call that a signal interrupted, and nothing pending. All stocks are empty,
   // or forgotten: what nobody uses is put in chains anew.

@@ -39,6 +39,7 @@ TEMPLATE_TEST_CASE("the marks: batch below high, lists of at most 256 KiB", "[pa
   for (unsigned o = 0; o < TestType::kOrders; ++o) {
     CHECK(TestType::kBatch[o] > 0);
     CHECK(TestType::kBatch[o] < TestType::kHigh[o]);
+    CHECK(TestType::kGathered[o] < TestType::kHigh[o]);  // one more is put there before all go
     CHECK(TestType::kHigh[o] <= TestType::kMaxHigh);
     CHECK((std::size_t{TestType::kHigh[o]} << (o + kPageShift)) <= 256 * 1024);
   }

@@ -219,6 +219,7 @@ static void trace_sweep(int thread) { trace("sweep malloc", "sweep free", SWEEP,
 
 static void trace_slow(int thread) {
   if (slow_bytes == 0) return;
+  warm(slow_bytes, slow_objects, thread);
   allocate("fill", slow_bytes, slow_objects, thread);
   release("drain", slow_bytes, slow_objects, thread, thread);
   for (int i = 0; i < slow_objects; ++i) objects[thread][i] = malloc(slow_bytes);
