@@ -10,10 +10,13 @@
 namespace bm::heap {
 namespace {
 
-constexpr std::uint32_t kTick = 100;       // ms between two looks while there is slack
-constexpr std::uint32_t kSoon = 500;       // ms while free objects wait to be taken for idle
-constexpr std::uint32_t kDoze = 2000;      // ms while there is none: caches of idle threads, and marks that fall
-constexpr std::uint32_t kWalkBlocks = 64;  // pageblocks at a look: trim may be waiting for its end
+constexpr std::uint32_t kTick = 100;        // ms between two looks while there is slack
+constexpr std::uint32_t kSoon = 500;        // ms while free objects wait to be taken for idle
+constexpr std::uint32_t kDoze = 2000;       // ms while there is none: caches of idle threads, and marks that fall
+constexpr std::uint32_t kWalkBlocks = 64;   // pageblocks at a look: trim may be waiting for its end
+constexpr std::uint32_t kWaitForEnd = 100;  // us between two looks whether it has gone
+constexpr std::uint64_t kSoonBack = 2000;   // ms between two teams of threads
+constexpr std::uint64_t kLinger = 700;      // ms: what the last team left is back with the OS within a second
 
 // Slack can only exceed the mark where more than that has been opened.
 bool may_hold_slack() {
@@ -45,6 +48,19 @@ void Background::allow() {
   upkeep_wanted.fetch_or(kUpkeepThread);
 }
 
+void Background::thread_started() {
+  allow();
+  if (alone_.load(std::memory_order_relaxed) && alone_.exchange(false))
+    teams_return_.store(os::coarse_ms() - alone_since_.load() < kSoonBack);
+}
+
+void Background::thread_ended(std::uint32_t left) {
+  if (left > 1) return;
+  alone_since_.store(os::coarse_ms());
+  alone_.store(true);
+  if (at_work()) bell_.ring();
+}
+
 void Background::allow_for_sleepers() {
   if (process.active_heaps() == 1 && state_.load() == State::kNone && os::thread_count() > 1) allow();
 }
@@ -54,6 +70,12 @@ bool Background::has_company() {
   if (process.threads_left() > 1) return true;
   const std::uint32_t own = at_work() ? 1 : 0;
   return (own == 0 || for_sleepers_) && os::thread_count() > 1 + own;
+}
+
+// Where threads came once and never again, and in what is about to end, nobody would find a use for it.
+bool Background::awaits_team() const {
+  return alone_.load() && teams_return_.load() && os::coarse_ms() - alone_since_.load() < kLinger &&
+         os::main_thread_runs();
 }
 
 void Background::consider() {
@@ -101,14 +123,17 @@ void Background::look_for_holes(std::uint64_t now) {
 }
 
 void Background::work() {
+  tid_.store(os::thread_id());
   state_.store(State::kAtWork);
   process.nodes.for_each_zone([](pages::Zone& z) { z.defer(true); });
-  while (has_company()) {
+  while (!leaving_.load()) {
+    const bool company = has_company();
+    if (!company && !awaits_team()) break;
     const bool slack = look();
     dozing_.store(!slack);
     if (!slack && (process.attention() & pages::Zone::kSlack) != 0) dozing_.store(false);  // just before we told
     const std::uint32_t calm = walking_ ? kTick : idle_.waiting() ? kSoon : kDoze;
-    bell_.wait(dozing_.load() ? calm : kTick);
+    bell_.wait(dozing_.load() && company ? calm : kTick);
     dozing_.store(false);
   }
   process.nodes.for_each_zone([](pages::Zone& z) { z.defer(false); });
@@ -117,8 +142,24 @@ void Background::work() {
   if (process.active_heaps() > 1) allow();
 }
 
+// The thread may be at work for others of whom we know nothing: the next of them to allocate gets another.
+void Background::leave() {
+  constexpr unsigned kPatience = 1000;  // its id may be another thread's by then
+  if (state_.load() == State::kNone || pid_ != os::process_id()) return;
+  leaving_.store(true);
+  while (state_.load() != State::kNone) {
+    bell_.ring();
+    os::nap(kWaitForEnd);
+  }
+  leaving_.store(false);
+  for (unsigned i = 0; i < kPatience && os::thread_exists(tid_.load()); ++i) os::nap(kWaitForEnd);
+}
+
 void Background::after_fork() {
   state_.store(State::kNone);
+  leaving_.store(false);
+  alone_.store(false);
+  teams_return_.store(false);
   dozing_.store(false);
   bell_.reset();
   looking_.reset();

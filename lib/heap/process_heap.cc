@@ -231,7 +231,7 @@ ThreadHeap* ProcessHeap::acquire() {
       ++late_;
     }
     add_active(1);
-    if (active_ > 1) background.allow();
+    if (active_ > 1) background.thread_started();
     h->state.store(recount ? HeapState::kAdopted : HeapState::kActive);
   }
   if (recount) {

@@ -28,6 +28,11 @@ long futex(const std::atomic<std::uint32_t>* word, int op, std::uint32_t value, 
   return system_call(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
 }
 
+void wait_at_most(const timespec& time, const std::atomic<std::uint32_t>& word, std::uint32_t seen) {
+  futex(&word, FUTEX_WAIT, seen, &time);
+  if (void (*const hook)() = wait_hook.load(std::memory_order_relaxed); hook != nullptr) hook();
+}
+
 }  // namespace
 
 void Lock::lock_slow() {
@@ -41,17 +46,16 @@ void Lock::lock_slow() {
 void set_lock_wait_hook(void (*hook)()) { wait_hook.store(hook, std::memory_order_relaxed); }
 
 void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen) {
-  futex(&word, FUTEX_WAIT, seen, &kWaitBeforeHook);
-  if (void (*const hook)() = wait_hook.load(std::memory_order_relaxed); hook != nullptr) hook();
+  wait_at_most(kWaitBeforeHook, word, seen);
 }
 
 void wake_all(const std::atomic<std::uint32_t>& word) { futex(&word, FUTEX_WAKE, kEveryone); }
 
 void yield() { system_call(SYS_sched_yield); }
 
-void nap() {
+void nap(std::uint32_t us) {
   const std::atomic<std::uint32_t> nobody_wakes{0};
-  wait_while(nobody_wakes, 0);
+  wait_at_most({0, static_cast<long>(us) * 1000}, nobody_wakes, 0);
 }
 
 void Lock::wake() { futex(&state_, FUTEX_WAKE, 1); }

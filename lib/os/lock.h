@@ -41,8 +41,8 @@ void set_lock_wait_hook(void (*hook)());
 // caller looks again. Calls the hook.
 void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
 void wake_all(const std::atomic<std::uint32_t>& word);
-void yield();  // lets another thread run
-void nap();    // some milliseconds; calls the hook
+void yield();                         // lets another thread run
+void nap(std::uint32_t us = 20'000);  // calls the hook
 
 class LockGuard {
  public:

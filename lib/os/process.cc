@@ -24,6 +24,16 @@ namespace {
 
 std::atomic<std::uint64_t (*)()> other_clock{nullptr};
 
+using StatText = char[512];
+
+// /proc/self/stat: pid (name) and then, by spaces, the state, which is the third field and the first thread's. A name may have
+// anything in it. Returns the space before the state, or null.
+const char* fields_of(StatText& text) {
+  if (!read_file("/proc/self/stat", text, sizeof text)) return nullptr;
+  const char* const end = std::strrchr(text, ')');
+  return end != nullptr && end[1] == ' ' ? end + 1 : nullptr;
+}
+
 }  // namespace
 
 std::uint32_t process_id() { return static_cast<std::uint32_t>(system_call(SYS_getpid)); }
@@ -68,18 +78,19 @@ bool is_main_thread() { return system_call(SYS_gettid) == process_id(); }
 
 bool thread_exists(std::uint32_t tid) { return system_call(SYS_tgkill, process_id(), tid, 0) != -ESRCH; }
 
-// /proc/self/stat: pid (name) and then, by spaces, the state, which is its third field; num_threads is the 20th. A name may have
-// anything in it.
 std::uint32_t thread_count() {
-  constexpr unsigned kSkipped = 17;
-  char text[512];
-  if (!read_file("/proc/self/stat", text, sizeof text)) return 0;
-  const char* at = std::strrchr(text, ')');
-  if (at == nullptr || *++at != ' ') return 0;
-  for (unsigned i = 0; i < kSkipped; ++i)
-    if (at = std::strchr(at + 1, ' '); at == nullptr) return 0;
+  constexpr unsigned kSkipped = 17;  // from the state to num_threads, the 20th field
+  StatText text;
+  const char* at = fields_of(text);
+  for (unsigned i = 0; i < kSkipped && at != nullptr; ++i) at = std::strchr(at + 1, ' ');
   std::size_t n = 0;
-  return read_number(++at, n) ? static_cast<std::uint32_t>(n) : 0;
+  return at != nullptr && read_number(++at, n) ? static_cast<std::uint32_t>(n) : 0;
+}
+
+bool main_thread_runs() {
+  StatText text;
+  const char* const at = fields_of(text);
+  return at != nullptr && at[1] != 'Z' && at[1] != 'X';
 }
 
 bool at_thread_exit(void (*hook)(void*), void* argument) {

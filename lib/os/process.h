@@ -45,6 +45,8 @@ bool is_main_thread();
 bool thread_exists(std::uint32_t tid);
 // Threads of this process; 0: cannot be told.
 std::uint32_t thread_count();
+// False: it has ended and others have not, or it cannot be told.
+bool main_thread_runs();
 // Calls hook(argument) when the calling thread ends, before its pthread keys are destroyed. False: not possible.
 bool at_thread_exit(void (*hook)(void*), void* argument);
 

@@ -174,6 +174,69 @@ TEST_CASE("it ends when the program has one thread again, and comes back with th
   });
 }
 
+namespace {
+
+// Threads that come, leave 100 MiB free and go, soon after the last ones did so.
+void teams(int n) {
+  for (int i = 0; i < n; ++i) {
+    Company company;
+    use(100);
+    within(at_work);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("where teams come back it waits for the next, which finds the memory of the last",
+          "[heap][background][native]") {
+  check_child([] {
+    teams(3);
+    const std::size_t purged = zone_counters().purged_pages;
+    sleep_ms(200);
+    BM_CHILD_REQUIRE(at_work());
+    BM_CHILD_REQUIRE(slack_bytes() > 80 * kMiB);
+    teams(1);
+    BM_CHILD_REQUIRE(zone_counters().purged_pages == purged);
+    BM_CHILD_REQUIRE(within([] { return !at_work() && tasks() == 1; }, 1500));
+    BM_CHILD_REQUIRE(slack_bytes() < 20 * kMiB);
+    return heap::validate() == 0;
+  });
+}
+
+TEST_CASE("after the first team, or one that was long in coming, it does not wait", "[heap][background][native]") {
+  check_child([] {
+    teams(1);
+    BM_CHILD_REQUIRE(within([] { return !at_work() && tasks() == 1; }, 300));
+    sleep_ms(2500);
+    teams(1);
+    BM_CHILD_REQUIRE(within([] { return !at_work() && tasks() == 1; }, 300));
+    return true;
+  });
+}
+
+TEST_CASE("who needs to be the only thread is at once", "[heap][background][native]") {
+  check_child([] {
+    heap::background.leave();  // there is none
+    for (int i = 0; i < 5; ++i) {
+      teams(3);
+      BM_CHILD_REQUIRE(at_work());
+      heap::background.leave();
+      BM_CHILD_REQUIRE(tasks() == 1);
+      BM_CHILD_REQUIRE(!at_work());
+      BM_CHILD_REQUIRE(slack_bytes() < 20 * kMiB);
+    }
+    teams(1);
+    BM_CHILD_REQUIRE(at_work());
+    const Ending e = in_child([] {
+      heap::background.leave();  // not its own
+      return tasks() == 1;
+    });
+    BM_CHILD_REQUIRE(e.ok);
+    BM_CHILD_REQUIRE(at_work());
+    return true;
+  });
+}
+
 TEST_CASE("a child has none, and gets its own", "[heap][background][fork][native]") {
   check_child([] {
     Company company;

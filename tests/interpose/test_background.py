@@ -29,7 +29,7 @@ def background(tap, args, folder, preloaded):
     path, built = build(args, folder, "background.c")
     tap.check("background.c: builds", built.returncode == 0, built.stderr)
     off = dict(preloaded, BUDDYMALLOC_BACKGROUND="0")
-    for mode in ["single", "fork", "setid"]:
+    for mode in ["single", "fork", "setid", "alone"]:
         expect_status(tap, f"{mode}: right on glibc", harness.run([path, mode]), ON_ANOTHER)
         expect_status(tap, f"{mode}: right with the thread", harness.run([path, mode], env=preloaded), ON_US)
         expect_status(tap, f"{mode}: right without it", harness.run([path, mode], env=off), ON_US)

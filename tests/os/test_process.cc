@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/lock.h"
+#include "os/syscall.h"
 #include "os/vm.h"
 #include "support/child.h"
 
@@ -144,6 +145,19 @@ TEST_CASE("threads are counted", "[process]") {
   CHECK(thread_count() >= 1);
   CHECK(thread_count() <= before + 1);
   prctl(PR_SET_NAME, name);
+}
+
+TEST_CASE("it is seen that the first thread has ended before others", "[process][native]") {
+  const test::Ending e = test::in_child([] {
+    if (!main_thread_runs()) return false;
+    std::thread([] {
+      for (int i = 0; i < 1000 && main_thread_runs(); ++i) usleep(10'000);
+      _exit(main_thread_runs() ? 7 : 0);
+    }).detach();
+    system_call(SYS_exit, 0);  // as pthread_exit, without its exception
+    return false;
+  });
+  CHECK(e.ok);
 }
 
 TEST_CASE("a hook runs once in the thread that ends", "[process]") {

@@ -4,14 +4,20 @@
  *   fork      a child of a program with the thread has none, works, and can get its own; so can a daemon
  *   setid     set*id calls reach every thread and return
  *   exit      main ends by pthread_exit, the last thread by returning: the process ends
+ *   alone     threads have come and gone: what needs a single thread works at once, and the last to go ends the process
  * Exit status 3: all is well and on buddymalloc; 0: all is well elsewhere; else the line that is not. */
+#define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -133,6 +139,64 @@ static int gives_up_root(void) {
   return 0;
 }
 
+static void teams_come_and_go(void) {
+  for (int k = 0; k < 3; k++) {
+    pthread_t threads[kThreads];
+    for (int i = 0; i < kThreads; i++) CHECK(pthread_create(&threads[i], 0, life, 0) == 0);
+    for (int i = 0; i < kThreads; i++) CHECK(pthread_join(threads[i], 0) == 0);
+  }
+}
+
+/* What each comes to: 0 or errno. Where a container forbids it, it does so with one thread as well. */
+static int new_user_namespace(void) { return unshare(CLONE_NEWUSER) == 0 ? 0 : errno; }
+static int unshare_signals(void) { return unshare(CLONE_SIGHAND | CLONE_VM | CLONE_THREAD) == 0 ? 0 : errno; }
+static int enter_mounts(int kind) {
+  int fd = open("/proc/self/ns/mnt", O_RDONLY);
+  return setns(fd, kind) == 0 ? 0 : errno;
+}
+static int enter_mounts_by_kind(void) { return enter_mounts(CLONE_NEWNS); }
+static int enter_any(void) { return enter_mounts(0); }
+static int enter_nothing(void) { return setns(-1, 0) == 0 ? 0 : errno; }
+static int (*const alone[])(void) = {new_user_namespace, unshare_signals, enter_mounts_by_kind, enter_any,
+                                     enter_nothing};
+
+static int after_threads(int (*call)(void)) {
+  teams_come_and_go();
+  return call();
+}
+
+static int result_of(int (*call)(void), int threads) {
+  int status = 0;
+  pid_t child = fork();
+  if (child == 0) _exit(threads ? after_threads(call) : call());
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double ending_takes(void) {
+  int ends[2];
+  double at = 0;
+  int status = 0;
+  CHECK(pipe(ends) == 0);
+  pid_t child = fork();
+  if (child == 0) {
+    teams_come_and_go();
+    at = seconds();
+    CHECK(write(ends[1], &at, sizeof at) == sizeof at);
+    pthread_exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  const double after = seconds();
+  CHECK(read(ends[0], &at, sizeof at) == sizeof at);
+  return after - at;
+}
+
 static void* last_one(void* unused) {
   fill_and_free();
   usleep(100000);
@@ -159,6 +223,12 @@ int main(int argc, char** argv) {
     CHECK(child_ends_well(becomes_a_daemon));
   } else if (strcmp(mode, "setid") == 0) {
     CHECK(child_ends_well(gives_up_root));
+  } else if (strcmp(mode, "alone") == 0) {
+    for (unsigned k = 0; k < 3 * sizeof alone / sizeof *alone; k++) {
+      int (*call)(void) = alone[k % (sizeof alone / sizeof *alone)];
+      CHECK(result_of(call, 1) == result_of(call, 0));
+    }
+    CHECK(ending_takes() < 0.4);
   } else if (strcmp(mode, "exit") == 0) {
     fill_and_free();
     CHECK(pthread_create(&thread, 0, last_one, 0) == 0);
