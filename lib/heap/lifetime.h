@@ -66,7 +66,7 @@ class Lifetimes {
   void note(CallPath path, std::size_t objects, std::size_t bytes, std::uint32_t slabs);
 
  private:
-  static constexpr std::uint32_t kFirstSlabs = 256;  // about 4 MiB
+  static constexpr std::uint32_t kFirstSlabs = 384;  // about 4 to 6 MiB
   static constexpr std::size_t kLooks = 256;         // paths that are looked at at a time
 
   // Another path may share the cell, and be at the very top of its stack: what is on the same page can be read.

@@ -24,8 +24,8 @@ namespace bm::pcp {
 inline constexpr unsigned kListOrders = 5;  // 0..4: up to 64 KiB; larger blocks go to the zone one by one
 
 struct ForSlabs {
-  static constexpr std::array<std::uint8_t, kListOrders> kHigh = {16, 16, 12, 8, 4};  // blocks: at most 256 KiB a list
-  static constexpr std::array<std::uint8_t, kListOrders> kBatch = {8, 8, 6, 4, 2};    // blocks per refill or drain
+  static constexpr std::array<std::uint8_t, kListOrders> kHigh = {16, 16, 16, 8, 4};  // blocks: at most 256 KiB a list
+  static constexpr std::array<std::uint8_t, kListOrders> kBatch = {8, 8, 8, 6, 3};    // blocks per refill or drain
   static constexpr std::array<std::uint8_t, kListOrders> kGathered = kBatch;          // blocks on a list that is shut
 };
 // Users of pages take them in numbers: batches of 32 instead of 8 bring a single page from 16.5 to 9.0 ns in bulk.

@@ -61,14 +61,14 @@ std::size_t pageblocks_in_use() {
 
 TEST_CASE("while the heap is small nothing is told apart, nor a context that has had little", "[heap][lifetime]") {
   auto own = std::make_unique<heap::Lifetimes>();
-  for (int i = 0; i < 1000; ++i) own->note(kOften, 64, 6400, 255);
+  for (int i = 0; i < 1000; ++i) own->note(kOften, 64, 6400, 383);
   CHECK(own->way(kOften) == 0);
-  for (int i = 0; i < 15; ++i) own->note(kOften, 64, 6400, 256);  // 960 objects, 105 KiB
+  for (int i = 0; i < 15; ++i) own->note(kOften, 64, 6400, 384);  // 960 objects, 105 KiB
   CHECK(own->way(kOften) == 0);
-  own->note(kOften, 64, 6400, 256);
+  own->note(kOften, 64, 6400, 384);
   CHECK(own->way(kOften) == heap::bin_offset(slab::kTwins));
   CHECK(own->way(kSeldom) == 0);
-  for (int i = 0; i < 7; ++i) own->note(kSeldom, 1, 20 << 10, 256);  // 140 KiB
+  for (int i = 0; i < 7; ++i) own->note(kSeldom, 1, 20 << 10, 384);  // 140 KiB
   CHECK(own->way(kSeldom) != 0);
 }
 

@@ -63,6 +63,14 @@ TEST_CASE("SC-3: objects fit into their slab and every byte of one has its index
   }
 }
 
+// What a thread holds of classes that it seldom uses is mostly a slab of each: 9.1 MiB where large objects were cut from eight times
+// their size at least.
+TEST_CASE("a slab of each class is little", "[slab][size_class]") {
+  std::size_t bytes = 0;
+  for (unsigned k = 0; k < kSlabClasses; ++k) bytes += kClass[k].slab_bytes();
+  CHECK(bytes <= std::size_t{6400} << 10);
+}
+
 TEST_CASE("run classes are whole pages and hold one object", "[slab][size_class]") {
   for (unsigned k = kSlabClasses; k < kClasses; ++k) {
     const SizeClass& c = kClass[k];
