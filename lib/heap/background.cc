@@ -142,17 +142,21 @@ void Background::work() {
   if (process.active_heaps() > 1) allow();
 }
 
-// The thread may be at work for others of whom we know nothing: the next of them to allocate gets another.
+// The thread may be at work for others of whom we know nothing: the next of them to allocate gets another. That may be before we have
+// seen the first one gone, and others may be here, who take the wish back with their own: so it is said again and again.
 void Background::leave() {
   constexpr unsigned kPatience = 1000;  // its id may be another thread's by then
-  if (state_.load() == State::kNone || pid_ != os::process_id()) return;
-  leaving_.store(true);
+  if (pid_ != os::process_id()) return;
   while (state_.load() != State::kNone) {
+    leaving_.store(true);
     bell_.ring();
     os::nap(kWaitForEnd);
   }
   leaving_.store(false);
-  for (unsigned i = 0; i < kPatience && os::thread_exists(tid_.load()); ++i) os::nap(kWaitForEnd);
+  // It has done its work, and for a moment it is still a thread.
+  std::uint32_t tid = tid_.load();
+  for (unsigned i = 0; i < kPatience && tid != 0 && os::thread_exists(tid); ++i) os::nap(kWaitForEnd);
+  tid_.compare_exchange_strong(tid, 0);
 }
 
 void Background::after_fork() {

@@ -54,10 +54,10 @@ class Background {
   void look_for_holes(std::uint64_t now);
 
   std::atomic<State> state_{State::kNone};
-  std::atomic<bool> dozing_{false};  // it sleeps for long
-  os::Lock looking_;                 // held while the thread is at the heaps
-  std::uint32_t pid_ = 0;            // whose heap this is: a child of vfork has the same memory
-  std::atomic<std::uint32_t> tid_{0};
+  std::atomic<bool> dozing_{false};    // it sleeps for long
+  os::Lock looking_;                   // held while the thread is at the heaps
+  std::uint32_t pid_ = 0;              // whose heap this is: a child of vfork has the same memory
+  std::atomic<std::uint32_t> tid_{0};  // of the last one; 0: it has been seen to be gone
   std::atomic<bool> leaving_{false};
   std::atomic<bool> alone_{false};             // the last other thread has ended,
   std::atomic<std::uint64_t> alone_since_{0};  // then

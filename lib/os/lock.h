@@ -42,7 +42,7 @@ void set_lock_wait_hook(void (*hook)());
 void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
 void wake_all(const std::atomic<std::uint32_t>& word);
 void yield();                         // lets another thread run
-void nap(std::uint32_t us = 20'000);  // calls the hook
+void nap(std::uint32_t us = 20'000);  // microseconds, less than a second; calls the hook
 
 class LockGuard {
  public:

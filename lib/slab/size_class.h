@@ -40,8 +40,8 @@ namespace detail {
 
 constexpr std::size_t kSteps = 8;  // classes per doubling: 12.5 %
 
-// Pages a slab should have at least: small enough to empty, large enough to amortise a refill. Those of less than 16 KiB would
-// have descriptors of a sixtieth of them: 400 MB of objects of 100 bytes took 5 MB more.
+// Pages a slab should have at least: small enough to empty, large enough to amortise a refill. The descriptors of those of
+// 8 KiB are a 64th of them: 400 MB of objects of 100 bytes took 5 MB more.
 constexpr unsigned wished_order(std::size_t size) {
   if (size <= 2048) return 2;
   if (size <= 8192) return 3;
@@ -87,7 +87,7 @@ consteval std::array<SizeClass, kClasses> make_classes() {
   for (std::size_t s = 16; s <= 128; s += 16) add(s);
   for (std::size_t base = 128; base < 8192; base *= 2)
     for (std::size_t k = 1; k <= kSteps; ++k) add(base + k * base / kSteps);
-  // 8 to 64 KiB: fractions of a 128, 256 or 512 KiB slab, so that no tail is left
+  // 8 to 64 KiB: fractions of 128, 256 or 512 KiB, so that a slab of that or, where the fraction is even, of half or less has no tail
   for (std::size_t slab = std::size_t{128} << 10; slab <= std::size_t{512} << 10; slab *= 2)
     for (std::size_t parts = 2 * kSteps - 1; parts >= kSteps; --parts) add(align_down(slab / parts, 128));
   for (std::size_t base = kMaxSlabSize; base < kMaxClassSize; base *= 2)

@@ -238,6 +238,40 @@ TEST_CASE("who needs to be the only thread is at once", "[heap][background][nati
   });
 }
 
+TEST_CASE("who needs to be the only thread waits for one that has just done its work, too",
+          "[heap][background][native]") {
+  check_child([] {
+    for (int i = 0; i < 8; ++i) {
+      teams(1);
+      while (at_work()) {
+      }
+      heap::background.leave();
+      BM_CHILD_REQUIRE(tasks() == 1);
+      heap::trim(0);
+    }
+    return true;
+  });
+}
+
+TEST_CASE("two who need to be the only thread wait for no thread that comes meanwhile", "[heap][background][native]") {
+  check_child([] {
+    Company company;
+    std::atomic<bool> done{false};
+    std::thread busy([&done] {
+      while (!done) use(2);  // each may make it anew
+    });
+    for (int i = 0; i < 300; ++i) {
+      std::thread other([] { heap::background.leave(); });
+      heap::background.leave();
+      other.join();
+      use(40);
+    }
+    done = true;
+    busy.join();
+    return heap::validate() == 0;
+  });
+}
+
 TEST_CASE("a child has none, and gets its own", "[heap][background][fork][native]") {
   check_child([] {
     Company company;

@@ -55,7 +55,7 @@ struct Load {
   std::size_t draining;
 };
 constexpr Load kLoads[] = {{16, 2000, 1200}, {64, 1500, 1200}, {100, 850, 750},
-                           {1000, 125, 105}, {4000, 30, 36},   {30'000, 6, 5}};
+                           {1000, 125, 105}, {4000, 30, 36},   {30'000, 6, 6}};
 
 std::vector<void*> room_for(std::size_t bytes) {
   return std::vector<void*>(bytes < 1000 ? 200'000 : 20'000'000 / bytes);
