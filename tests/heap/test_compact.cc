@@ -58,6 +58,7 @@ bool reached(const pages::Run& range, Pfn p) { return p >= range.first && p < ra
 }  // namespace
 
 TEST_CASE("what is left of many blocks is moved together: whole pageblocks, every byte intact", "[heap][compact]") {
+  const BackgroundRests rests;  // a pageblock is isolated while it purges it
   Random random;
   Blocks blocks;
   compact();
@@ -203,6 +204,7 @@ TEST_CASE("blocks larger than a pageblock stay; their tails' pageblocks are used
 TEST_CASE("compaction between random allocations and frees of all sizes loses no page and damages no byte",
           "[heap][compact]") {
   INFO("BUDDYMALLOC_SEED=" << seed());
+  const BackgroundRests rests;  // a pageblock is isolated while it purges it
   Random random(4);
   compact();
   const std::size_t pages = used_pages();
@@ -226,6 +228,7 @@ TEST_CASE("compaction between random allocations and frees of all sizes loses no
 }
 
 TEST_CASE("evacuate empties a lent contiguous range, which is then handed out whole", "[heap][compact][cma]") {
+  const BackgroundRests rests;  // a pageblock is isolated while it purges it
   Blocks blocks;
   BlockIndex first;
   REQUIRE(own_zone().make_cma(4, first));
@@ -257,6 +260,7 @@ TEST_CASE("evacuate empties a lent contiguous range, which is then handed out wh
 }
 
 TEST_CASE("evacuate of what cannot be emptied leaves it as it was", "[heap][compact][cma]") {
+  const BackgroundRests rests;  // a pageblock is isolated while it purges it
   Blocks blocks;
   blocks.fill(kPerBlock, kSize);
   pages::Run run;
@@ -349,6 +353,7 @@ TEST_CASE("pins, writes and frees in threads while blocks move", "[heap][compact
     CHECK(words[0] + words[512] + words[1024] == counted[k]);
     heap::movable_unpin(shared.live[k].handle);
   }
+  const BackgroundRests rests;
   CHECK(isolated_pageblocks() == 0);
   CHECK(heap::validate() == 0);
 }
