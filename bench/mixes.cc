@@ -3,6 +3,7 @@
 // Prints the MiB of RSS that have come since the start; ends with 1 when a survivor is damaged.
 #include "memory_usage.h"
 #include "random.h"
+#include "sites.h"
 
 #include <cstdio>
 #include <cstring>
@@ -14,19 +15,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include <sys/mman.h>
-
 namespace {
+
+using namespace bench;
 
 constexpr std::size_t kFill = std::size_t{200} << 20;
 constexpr std::size_t kOneIn = 200;
 
 long rss_at_start;
-
-[[noreturn]] void fail(const char* what) {
-  std::fprintf(stderr, "mixes: %s\n", what);
-  std::_Exit(1);
-}
 
 bool survives(bench_random& random) { return bench_between(&random, 1, kOneIn) == 1; }
 
@@ -43,43 +39,11 @@ struct Object {
   bool stays;
 };
 
-// The bookkeeping is no part of what is measured: mapped, and touched before the start.
 std::size_t most_objects(std::size_t least) { return kFill / least; }
-Object* map_objects(std::size_t count) {
-  void* const p =
-      mmap(nullptr, count * sizeof(Object), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (p == MAP_FAILED) fail("mmap failed");
-  return static_cast<Object*>(p);
-}
-
-[[gnu::noinline]] void* wrapped_once(std::size_t bytes) {
-  void* const p = std::malloc(bytes);
-  if (p == nullptr) fail("malloc failed");
-  return p;
-}
-[[gnu::noinline]] void* wrapped_twice(std::size_t bytes) {
-  auto* const p = static_cast<unsigned char*>(wrapped_once(bytes));
-  p[0] = 0;
-  return p;
-}
-struct Direct {
-  [[gnu::always_inline]] static void* get(std::size_t bytes) { return std::malloc(bytes); }
-};
-struct Wrapped {
-  [[gnu::always_inline]] static void* get(std::size_t bytes) { return wrapped_twice(bytes); }
-};
-template <class How>
-[[gnu::noinline]] unsigned char* of_short_life(std::size_t bytes) {
-  return static_cast<unsigned char*>(std::memset(How::get(bytes), 1, bytes));
-}
-template <class How>
-[[gnu::noinline]] unsigned char* of_long_life(std::size_t bytes) {
-  return static_cast<unsigned char*>(std::memset(How::get(bytes), 2, bytes));
-}
 
 template <class How, std::size_t kLeast, std::size_t kMost>
 double sites(bench_random random) {
-  Object* const objects = map_objects(most_objects(kLeast));
+  Object* const objects = map_array<Object>(most_objects(kLeast));
   begin();
   std::size_t count = 0;
   for (std::size_t live = 0; live < kFill; ++count) {
@@ -94,7 +58,7 @@ double sites(bench_random random) {
   const double mib = left();
   for (std::size_t i = 0; i < count; ++i)
     for (std::size_t k = 0; objects[i].stays && k < objects[i].size; ++k)
-      if (objects[i].bytes[k] != 2) fail("a survivor is damaged");
+      if (objects[i].bytes[k] != kOfLongLife) fail("a survivor is damaged");
   return mib;
 }
 

@@ -107,7 +107,7 @@ std::size_t ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n
   // Descriptors of random objects are cache misses: ask for them a few ahead.
   constexpr std::size_t kAhead = 8;
   const SizeClass& info = kClass[c];
-  note_slab_free(static_cast<std::int64_t>(n * info.size));
+  note_taken(-static_cast<std::int64_t>(n * info.size));
   const auto prefetch = [&](void* p) {
     const std::size_t page = process.map.fast_index(p);
     if (process.map.is_fast(page))
@@ -124,7 +124,7 @@ std::size_t ThreadHeap::put_back(unsigned c, void* const* objects, std::size_t n
 
 void ThreadHeap::put_back_one(unsigned c, void* p) {
   if (kClass[c].is_run()) return put_back_runs(c, &p, 1);
-  note_slab_free(kClass[c].size);
+  note_taken(-std::int64_t{kClass[c].size});
   put_in_slab(c, &p, 1);
 }
 

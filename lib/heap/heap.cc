@@ -70,6 +70,8 @@ void free_remote(std::uint32_t entry, Pfn page, void* p) {
   const unsigned object = info.index_of(offset);
   if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
   ThreadHeap& owner = process.heap(entry / pages::kFirstOwnerEntry);
+  if (&owner == process.samples()) [[unlikely]]
+    observation.freed(p);
   if (!s.put_remote(object)) os::fatal("double free", p);
   owner.note_remote(i);
 }

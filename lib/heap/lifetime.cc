@@ -1,6 +1,9 @@
 // lifetime.cc: see lifetime.h.  layer: heap
 #include "heap/lifetime.h"
 
+#include <algorithm>
+
+#include "base/bits.h"
 #include "heap/thread_heap.h"
 #include "os/code.h"
 
@@ -17,15 +20,52 @@ constexpr std::uint32_t kPeriodKib = 128 * 1024;  // counts are halved after eac
 constexpr std::uint32_t kEnoughLooks = 4096;      // in vain
 constexpr std::uint32_t kPatience = 16;           // refills of another path, before that one is looked at instead
 constexpr std::uint8_t kReturns = 2;
+constexpr unsigned kEnoughSeen = 4;   // objects to judge by
+constexpr unsigned kClearlySeen = 8;  // ... once and for all
+constexpr std::uint8_t kToStay = 2;   // Seen::against_, to become one that lives long
+constexpr std::uint8_t kToDrain = 3;  // ... and to be none any more
+constexpr std::uint8_t kTwiceAsDeep = 8;
 static_assert(Lifetimes::kSlots <= UINT8_MAX);
 
 void add(std::atomic<std::uint32_t>& to, std::size_t n) {
   to.store(to.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n), std::memory_order_relaxed);
 }
 
+void add(std::uint8_t& to, std::uint8_t n) { to = static_cast<std::uint8_t>(to + n); }
+
+constexpr std::uint8_t depth_of(std::uint32_t mib) {
+  const unsigned top = highest_bit(mib | 1);
+  return static_cast<std::uint8_t>(8 * top + ((std::uint64_t{mib} << 3 >> top) & 7));
+}
+
 }  // namespace
 
 constinit Lifetimes lifetimes;
+
+void Seen::note(unsigned alive, unsigned all, std::uint32_t mib) {
+  if (all < kEnoughSeen) return;
+  const bool survives = 4 * alive >= 3 * all;
+  const bool drains = 4 * alive <= all;
+  const std::uint8_t depth = depth_of(mib);
+  if (survives == drains || survives == lives_long_) {
+    against_ = 0;
+    if (survives != drains) depth_ = std::max(depth_, depth);
+    return;
+  }
+  if (survives) {
+    if (depth + kTwiceAsDeep < depth_) {
+      --depth_;
+      return;
+    }
+    add(against_, all >= kClearlySeen && 8 * alive >= 7 * all ? kToStay : 1);
+  } else {
+    add(against_, depth >= depth_ + kTwiceAsDeep ? kToDrain : 1);
+  }
+  if (against_ < (lives_long_ ? kToDrain : kToStay)) return;
+  __atomic_store_n(&lives_long_, !lives_long_, __ATOMIC_RELAXED);
+  against_ = 0;
+  depth_ = depth;
+}
 
 // What happened before this period counts less and less.
 void Lifetimes::age(Count& c) const {
@@ -105,19 +145,32 @@ void Lifetimes::note(CallPath path, std::size_t objects, std::size_t bytes, std:
   std::size_t cell = path.cell;
   if (cell == 0) return;
   const auto decide = [&](std::uint16_t v) { __atomic_store_n(&verdict_[cell], v, __ATOMIC_RELAXED); };
-  if (verdict(cell) == kDraining) {
+  if (verdict(cell) == kDraining || (verdict(cell) == 0 && seen_[cell].lives_long())) {
     if (const unsigned slot = telling_slot(path); slot != 0) {
       __atomic_store_n(&slot_[cell], static_cast<std::uint8_t>(slot), __ATOMIC_RELAXED);
       decide(kElsewhere);
     }
   }
   if (verdict(cell) == kElsewhere) cell = elsewhere(path);
-  if (cell == 0 || verdict(cell) != 0) return;
+  if (cell == 0 || verdict(cell) != 0 || seen_[cell].lives_long()) return;
   Count& c = cells_[cell];
   age(c);
   add(c.objects, objects);
   add(c.kib, kib);
   if (much(c)) decide(kDraining);
+}
+
+std::size_t Lifetimes::observed(CallPath path) const {
+  const std::size_t cell = verdict(path.cell) == kElsewhere ? elsewhere(path) : path.cell;
+  return verdict(cell) == kDraining || seen_[cell].lives_long() ? cell : 0;
+}
+
+// What no longer lives long drains once it is seen to allocate much.
+void Lifetimes::observe(std::size_t cell, unsigned alive, unsigned all, std::uint32_t mib) {
+  Seen& s = seen_[cell];
+  s.note(alive, all, mib);
+  if (s.lives_long() && verdict(cell) == kDraining)
+    __atomic_store_n(&verdict_[cell], std::uint16_t{0}, __ATOMIC_RELAXED);
 }
 
 }  // namespace bm::heap

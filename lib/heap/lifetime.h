@@ -2,8 +2,9 @@
 // One return address and the depth of the stack tell call paths apart, as far as they do. Where they do not, as behind a wrapper
 // around malloc, a word further up the stack does: the first that points into the program's code or constants, to one place and another
 // by turns. Refills of a path that allocates much look for it, and its verdict says then where it is. What allocates much is expected
-// to drain: it gets slabs of its own kind (slab::kTwins), whose pageblocks then empty as a whole. What is rare costs little
-// wherever it lives; it stays with what lives long. Nothing is told apart while the heap is small.
+// to drain: it gets slabs of its own kind (slab::kTwins), whose pageblocks then empty as a whole, unless it has been seen to
+// survive (observation.h): then it goes with what lives long. What is rare costs little wherever it lives; it stays there, too.
+// Nothing is told apart while the heap is small.
 //
 // The fast path only reads: two bytes per cell of a table that all threads share, written when a verdict changes, which is
 // seldom. Counting is done by refills. All counts are approximate: threads that count at once may lose some.
@@ -41,6 +42,22 @@ inline constexpr std::uint64_t kPathHash = 0x61C88647;  // 2^32 less Knuth's mul
 }
 [[gnu::always_inline]] inline CallPath call_path() { return call_path(call_cell()); }
 
+// What has been seen of a call path where load phases ended. Twice, or once very clearly, makes it one that lives long: what survives
+// where all else drains keeps pageblocks. Back it goes when it was seen to drain three times in a row, or once in a fall of the load that was
+// twice as deep as those it had survived. What drained in a deep fall is not one that lives long for having survived shallow ones,
+// until eight of them have halved that depth.
+class Seen {
+ public:
+  // `all` objects from a phase were looked at, after the load had fallen by that much; so many of them were alive.
+  void note(unsigned alive, unsigned all, std::uint32_t mib);
+  bool lives_long() const { return __atomic_load_n(&lives_long_, __ATOMIC_RELAXED); }
+
+ private:
+  bool lives_long_;
+  std::uint8_t against_;  // how much has spoken against that lately
+  std::uint8_t depth_;    // of the deepest fall that spoke for it: eighths of the logarithm to base 2 of its MiB
+};
+
 class Lifetimes {
  public:
   // Verdicts are the bytes from the bin of a slab class to the one that serves the path: to its twin, or to what is always
@@ -64,6 +81,10 @@ class Lifetimes {
 
   // A refill fetched that many objects for a path, when the heap had had `slabs` slabs. What has no path never gets a verdict.
   void note(CallPath path, std::size_t objects, std::size_t bytes, std::uint32_t slabs);
+  // The cell whose fate decides about that path; 0: it does not allocate much.
+  std::size_t observed(CallPath path) const;
+  // As Seen::note, one call at a time.
+  void observe(std::size_t cell, unsigned alive, unsigned all, std::uint32_t mib);
 
  private:
   static constexpr std::uint32_t kFirstSlabs = 384;  // about 4 to 6 MiB
@@ -112,6 +133,7 @@ class Lifetimes {
   alignas(kCacheLine) Count all_{};
   std::uint8_t slot_[kPathCells] = {};
   Count cells_[kPathCells] = {};
+  Seen seen_[kPathCells] = {};
   Look looks_[kLooks] = {};
 };
 

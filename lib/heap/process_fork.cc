@@ -42,7 +42,7 @@ void ProcessHeap::after_fork() {
     ThreadHeap& h = heap(i);
     if (&h == own || h.state.load() == HeapState::kFrozen) continue;
     h.late = false;
-    if (i == pool_)
+    if (i == pool_ || i == samples_)
       pool_after_fork(h);
     else if (!first_thread && h.in_use())
       keep_after_fork(h);
@@ -87,6 +87,10 @@ void ProcessHeap::freeze_helped(std::uint32_t index) {
   heap(index).state.store(HeapState::kFrozen);
   heap(index).lock.reset();
   if (index == pool_) pool_ = 0;
+  if (index == samples_) {
+    samples_ = 0;
+    observation.forget();
+  }
 }
 
 // Perhaps the forking thread's heap: nobody else may touch it. What a helper that is gone left of it, its owner mends.

@@ -249,16 +249,23 @@ ThreadHeap* ProcessHeap::acquire() {
 }
 
 // What exited threads leave is shared: kept with its heap, every reused heap would pin a partly free slab per class.
-ThreadHeap* ProcessHeap::ensure_pool() {
+ThreadHeap* ProcessHeap::ensure_threadless(std::uint32_t& index) {
   os::LockGuard hold(lock_);
-  if (pool_ == 0) {
+  if (index == 0) {
     ThreadHeap* const h = new_heap();
     if (h == nullptr) return nullptr;
     h->state.store(HeapState::kAbandoned);
-    __atomic_store_n(&pool_, h->index, __ATOMIC_RELEASE);
+    __atomic_store_n(&index, h->index, __ATOMIC_RELEASE);
   }
-  return &heap(pool_);
+  return &heap(index);
 }
+
+ThreadHeap* ProcessHeap::samples() const {
+  const std::uint32_t index = __atomic_load_n(&samples_, __ATOMIC_ACQUIRE);
+  return index == 0 ? nullptr : &heap(index);
+}
+
+void ProcessHeap::ensure_samples() { ensure_threadless(samples_); }
 
 std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
   const std::uint32_t index = __atomic_load_n(&pool_, __ATOMIC_ACQUIRE);

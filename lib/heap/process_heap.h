@@ -45,6 +45,9 @@ class ProcessHeap {
 
   ThreadHeap& heap(std::uint32_t index) const;
   std::uint32_t heap_count() const { return __atomic_load_n(&heap_count_, __ATOMIC_ACQUIRE); }  // indices 1..count
+  // The heap without a thread that objects come from whose end is to be seen (observation.h); null: none yet.
+  ThreadHeap* samples() const;
+  void ensure_samples();
   // Where the calling thread gets pages by preference. `heap` is its own; null while it has none.
   pages::Where local(const ThreadHeap* heap) const;
   std::uint32_t active_heaps() const { return __atomic_load_n(&active_, __ATOMIC_RELAXED); }
@@ -80,7 +83,8 @@ class ProcessHeap {
   void add_active(int n);
   ThreadHeap* find_reusable();
   ThreadHeap* new_heap();
-  ThreadHeap* ensure_pool();
+  ThreadHeap* ensure_pool() { return ensure_threadless(pool_); }
+  ThreadHeap* ensure_threadless(std::uint32_t& index);
 
   // What every start reads and writes comes first, the large parts last: few pages are touched.
   bool ready_ = false;
@@ -96,6 +100,7 @@ class ProcessHeap {
   std::uint32_t forks_ = 0;      // all of this object is zero at first: it lies in .bss
   std::uint32_t cache_calls_ = 0;
   std::uint32_t pool_ = 0;  // the heap without a thread that holds what exited threads left; 0: none yet
+  std::uint32_t samples_ = 0;
   pages::MetaSpace heaps_;
   pages::AddressSpace space_;
 

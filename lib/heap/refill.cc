@@ -322,9 +322,31 @@ unsigned ThreadHeap::gather(unsigned c, unsigned want, void** out) {
     s.set_count_free(s.free_count - (n - before));
     rebucket(i);
   }
-  note_slab_free(-std::int64_t{n} * info.size);
+  note_taken(std::int64_t{n} * info.size);
   if (info.size > kLargeObject) note_turnover(static_cast<std::int32_t>(n * info.size));
   return n;
+}
+
+void* ThreadHeap::take_one(unsigned c) {
+  if (fullest(c) == 0) drain_pending();
+  if (fullest(c) == 0) {
+    new_slab(c);
+    drain_stocks();
+  }
+  void* p = nullptr;
+  return fullest(c) != 0 && gather(c, 1, &p) == 1 ? p : nullptr;
+}
+
+// Now and then, an object whose end is seen, for the caller of a refill of so many bytes; else null.
+void* ThreadHeap::sample(unsigned c, CallPath path, std::size_t bytes) {
+  const std::size_t cell = lifetimes.observed(path);
+  if (cell == 0) return nullptr;
+  sample_in -= static_cast<std::int64_t>(bytes);
+  if (sample_in > 0) return nullptr;
+  // By no fixed number of refills: paths may take turns.
+  const std::int64_t stride = observation.stride();
+  sample_in = stride / 2 + static_cast<std::int64_t>(refill_clock * kPathHash) % stride;
+  return observation.sample(c, cell);
 }
 
 // Runs of a run class: one for the caller, the others for the bin. Runs that are not touched cost nothing.
@@ -369,8 +391,9 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   lifetimes.note(path, n, n * kClass[c].size, process.slabs.limit());
   std::reverse(slots, slots + n);  // popped in ascending order of address
   std::atomic_signal_fence(std::memory_order_release);
-  front.bins[c].top = b.base + n - 1;
-  return b.base[n];
+  front.bins[c].top = b.base + n;
+  void* const sampled = sample(c, path, n * kClass[c].size);
+  return sampled != nullptr ? sampled : *front.bins[c].top--;
 }
 
 }  // namespace bm::heap

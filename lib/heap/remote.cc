@@ -69,7 +69,7 @@ void ThreadHeap::drain_pending() {
     if (freed && holder == index) {
       const unsigned before = s.free_count;
       if (!s.merge_remote()) os::fatal("double free in the slab at", process.map.address(s.first));
-      note_slab_free(std::int64_t{s.free_count - before} * s.size_info().size);
+      note_taken(-std::int64_t{s.free_count - before} * s.size_info().size);
       if (s.empty())
         release_slab(i);
       else

@@ -10,7 +10,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
+#include "heap/observation.h"
 #include "heap/thread_heap.h"
 #include "pcp/page_lists.h"
 
@@ -26,7 +28,8 @@ enum class HeapState : std::uint8_t {
   kFrozen,     // in a fork's child: its own thread was inside when a signal handler forked; only remote frees
 };
 
-inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;  // bytes
+inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;     // bytes
+inline constexpr std::int64_t kTakenStep = std::int64_t{256} << 10;  // bytes
 inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush of a bin in balance moves
 
 // The slabs behind a bin.
@@ -57,6 +60,8 @@ struct alignas(kCacheLine) ThreadHeap {
   // and that roughly. Read without the lock.
   std::atomic<std::int64_t> slab_free;
   std::int64_t asks_at;         // slab_free, for the background thread
+  std::int64_t taken;           // bytes that slabs have handed out, less what came back, not yet told `observation`
+  std::int64_t sample_in;       // bytes to be fetched until the next sample
   slab::SlabStock descriptors;  // for its next slabs, as are its
   pcp::SlabPageLists pages;     // of the zone with this number:
   unsigned pages_zone;
@@ -78,6 +83,8 @@ struct alignas(kCacheLine) ThreadHeap {
   void* allocate_miss(unsigned size_class, CallPath path, bool* zeroed);
   // Takes back an object of this heap whose bin is full.
   void deallocate_overflow(unsigned size_class, void* p);
+  // One object of a class of slabs, from a heap without a thread; lock held.
+  void* take_one(unsigned size_class);
   // 2^order pages near this thread, and back; lock held.
   bool take_pages(unsigned order, pages::Migratetype type, Pfn& out);
   void give_back_pages(unsigned order, Pfn first);
@@ -139,6 +146,13 @@ struct alignas(kCacheLine) ThreadHeap {
   }
 
  private:
+  // Bytes of objects that slabs have handed out; negative: came back.
+  void note_taken(std::int64_t bytes) {
+    note_slab_free(-bytes);
+    taken += bytes;
+    if (taken >= kTakenStep || taken <= -kTakenStep) [[unlikely]]
+      observation.moved(std::exchange(taken, 0));
+  }
   void note_slab_free(std::int64_t bytes) {
     slab_free.store(slab_free.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
   }
@@ -148,6 +162,7 @@ struct alignas(kCacheLine) ThreadHeap {
   unsigned bin_to_shrink(std::size_t more_bytes) const;
   bool make_room(std::size_t more_bytes);
   bool grow_bin(unsigned size_class);
+  void* sample(unsigned size_class, CallPath path, std::size_t bytes);
   unsigned gather(unsigned size_class, unsigned want, void** out);
   std::uint32_t new_slab(unsigned size_class);
   void note_turnover(std::int32_t bytes);

@@ -52,6 +52,10 @@ void upkeep_slow(SlowPath from) {
   const std::uint8_t wanted = upkeep_wanted.load(std::memory_order_relaxed);
   const std::uint8_t attention = process.attention();
   if ((wanted & kUpkeepValidate) != 0) validate_now_and_then();
+  if ((wanted & kUpkeepSamples) != 0) {
+    upkeep_wanted.fetch_and(static_cast<std::uint8_t>(~kUpkeepSamples));
+    process.ensure_samples();
+  }
   if ((attention & pages::Zone::kPolluted) != 0) after_pollution();
   if ((wanted & kUpkeepThread) != 0 && from == SlowPath::kAlloc) background.consider();
   if ((attention & pages::Zone::kSlack) == 0) return;

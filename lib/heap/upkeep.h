@@ -12,6 +12,7 @@ namespace bm::heap {
 
 inline constexpr std::uint8_t kUpkeepValidate = 1;  // every n-th slow path checks the heap
 inline constexpr std::uint8_t kUpkeepThread = 2;    // a background thread may be wanted
+inline constexpr std::uint8_t kUpkeepSamples = 4;   // the heap of samples is wanted
 [[gnu::visibility("hidden")]] extern std::atomic<std::uint8_t> upkeep_wanted;
 
 enum class SlowPath : unsigned char {

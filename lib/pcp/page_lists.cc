@@ -44,7 +44,7 @@ void PageLists<Marks>::free(pages::Zone& zone, unsigned order, pages::Migratetyp
   }
   List& list = lists_[order][pages::index(type)];
   if (!list.shut && list.count == kHigh[order]) spill(zone, order, list);
-  if (list.shut) return free_shut(zone, order, list, first);
+  if (list.shut) return free_shut(zone, order, type, first);
   put(list, first);
 }
 
@@ -68,11 +68,30 @@ void PageLists<Marks>::spill(pages::Zone& zone, unsigned order, List& list) {
   zone.free_batch(std::size_t{1} << order, out, batch);
 }
 
+// Pages of all orders wait, perhaps of the same pageblock: once it could be whole with them, none does.
 template <class Marks>
-void PageLists<Marks>::free_shut(pages::Zone& zone, unsigned order, List& list, Pfn first) {
-  const bool waits = gathers(order, list, zone.free_pages_guess(first.block()));
+void PageLists<Marks>::free_shut(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn first) {
+  List& list = lists_[order][pages::index(type)];
+  const std::size_t free_pages = zone.free_pages_guess(first.block());
   put(list, first);
-  if (!waits) give_back(zone, order, list);
+  if (free_pages >= kNearlyFree || free_pages + waiting_pages(type) >= kPagesPerBlock)
+    give_back_shut(zone, type);
+  else if (list.count > kGathered[order])
+    give_back(zone, order, list);
+}
+
+template <class Marks>
+std::size_t PageLists<Marks>::waiting_pages(pages::Migratetype type) const {
+  std::size_t sum = 0;
+  for (unsigned order = 0; order < kOrders; ++order)
+    if (const List& list = lists_[order][pages::index(type)]; list.shut) sum += std::size_t{list.count} << order;
+  return sum;
+}
+
+template <class Marks>
+void PageLists<Marks>::give_back_shut(pages::Zone& zone, pages::Migratetype type) {
+  for (unsigned order = 0; order < kOrders; ++order)
+    if (List& list = lists_[order][pages::index(type)]; list.shut) give_back(zone, order, list);
 }
 
 template <class Marks>

@@ -108,7 +108,9 @@ class PageLists {
   }
   void refill(pages::Zone& zone, unsigned order, pages::Migratetype type);
   void spill(pages::Zone& zone, unsigned order, List& list);
-  void free_shut(pages::Zone& zone, unsigned order, List& list, Pfn first);
+  void free_shut(pages::Zone& zone, unsigned order, pages::Migratetype type, Pfn first);
+  std::size_t waiting_pages(pages::Migratetype type) const;  // on lists that are shut
+  void give_back_shut(pages::Zone& zone, pages::Migratetype type);
   static void give_back(pages::Zone& zone, unsigned order, List& list);
   List lists_[kOrders][pages::kPcpTypes];
 };

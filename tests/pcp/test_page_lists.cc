@@ -143,6 +143,22 @@ TEMPLATE_TEST_CASE("PL-1: on a shut list a few pages wait for one hold of the lo
   }
 }
 
+TEST_CASE("pages of several orders that wait are given back once their pageblock could be whole with them",
+          "[page_lists]") {
+  FakeVm vm;
+  Fixture z;
+  const unsigned orders[] = {1, 2};
+  std::vector<Pfn> blocks[2];
+  for (int k = 0; k < 2; ++k)
+    while (blocks[k].size() < kPagesPerBlock / 2 >> orders[k]) blocks[k].push_back(z.take(orders[k]));
+  z.lists.drain(z.zone);
+  for (std::size_t i = 0; i < blocks[0].size(); ++i)
+    for (int k = 0; k < 2; ++k)
+      if (i < blocks[k].size()) z.lists.free(z.zone, orders[k], kMovable, blocks[k][i]);
+  CHECK(z.lists.held_pages() == 0);
+  CHECK(z.block(0).whole_free());
+}
+
 TEST_CASE("larger orders go to the zone one by one", "[page_lists]") {
   FakeVm vm;
   Fixture z;
