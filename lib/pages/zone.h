@@ -76,7 +76,9 @@ enum class Placement : unsigned char {
   // used and of the type, and find the fullest pageblocks first. With an alignment asked for, as kPacked.
   kSnug,  // the first that are enough; else packed, but from where the free pages begin that the block found is part of
   kGrowing,  // for a run that has been seen to grow: where it can double, or grow by an eighth, or just fits; else where
-             // whole-free pageblocks have room for it to double, and if it fills one, for what else grows before it
+             // whole-free pageblocks have room for it to double, and if it fills one, for what else grows before it.
+             // From a quarter of a pageblock to less than one: where it can double, else among whole-free pageblocks
+             // that are backed for that, eight in a row if there are, before it grows by an eighth
 };
 
 class Zone {
@@ -301,6 +303,7 @@ class Zone {
   bool hole_in(BlockIndex b, std::size_t pages, Migratetype type, Pfn& out) const;
   bool find_hole(std::size_t pages, Migratetype type, Pfn& out) const;
   bool find_among_whole(std::size_t pages, Migratetype type, Pfn& out) const;
+  bool find_backed_whole(std::size_t pages, Migratetype type, Pfn& out) const;
   bool find_growing(std::size_t pages, Migratetype type, Pfn& out) const;
   bool take_snug(std::size_t pages, unsigned order, Migratetype type, Request request, Run& out);
   std::size_t take_packed(std::size_t pages, unsigned order, Migratetype type, Request request, std::size_t count,

@@ -7,7 +7,9 @@
 namespace bm::pages {
 namespace {
 
-constexpr unsigned kTries = 32;  // pageblocks of each largest order, and stretches of whole ones
+constexpr unsigned kTries = 32;                     // pageblocks of each largest order, and stretches of whole ones
+constexpr std::size_t kLong = kPagesPerBlock / 4;   // pages of a growing run worth a pageblock
+constexpr std::size_t kAmple = 8 * kPagesPerBlock;  // room for such a run
 constexpr std::size_t kMostInTwo = 2 * (kPagesPerBlock - 1);  // pages of a free run in two partly used pageblocks
 
 // The least order of the largest free block in such a run, or in the longer of its parts.
@@ -95,9 +97,20 @@ bool Zone::find_among_whole(std::size_t pages, Migratetype type, Pfn& out) const
   return false;
 }
 
-// For a run that has grown: with room to double, else with some, else with none.
+// Whole-free pageblocks that are opened, if a run there can double without a page more being backed.
+bool Zone::find_backed_whole(std::size_t pages, Migratetype type, Pfn& out) const {
+  const auto backed = [&](std::size_t room) {
+    return find_among_whole(room, type, out) && clean_pages(out, 2 * pages) == 0;
+  };
+  return backed(kAmple) || backed(2 * pages);
+}
+
+// For a run that has grown: with room to double, else with some, else with none. A long one costs more to move again: before it is
+// content with less than double it goes to whole pageblocks, if these are backed. (One that fills a pageblock begins with one.)
 bool Zone::find_growing(std::size_t pages, Migratetype type, Pfn& out) const {
-  return find_hole(2 * pages, type, out) || find_hole(pages + pages / 8, type, out) || find_hole(pages, type, out);
+  const bool is_long = pages >= kLong && pages < kPagesPerBlock;
+  return find_hole(2 * pages, type, out) || (is_long && find_backed_whole(pages, type, out)) ||
+         find_hole(pages + pages / 8, type, out) || find_hole(pages, type, out);
 }
 
 // One run, in such a hole, else from where the free pages begin that the best free block of 2^order pages is part of.

@@ -172,5 +172,46 @@ TEST_CASE("growing: with room to double, else for an eighth more, else where it 
   CHECK(z.zone.extend(fresh, 100, 2 * kBlock));
 }
 
+TEST_CASE("growing: from a quarter of a pageblock on, at opened whole ones before it is content with less than double",
+          "[zone_snug]") {
+  FakeVm vm;
+  Fixture z;
+  std::vector<Run> one;
+  for (int b = 0; b < 6; ++b) one.push_back(z.alloc(kBlock));
+  z.zone.free(first_pfn({0}) + 1, 250);  // an eighth more than 212
+  z.zone.free(first_pfn({5}) + 1, kBlock - 1);
+  z.free(one[3]);
+  const Pfn doubles = z.growing(250);
+  CHECK(doubles == first_pfn({5}) + 1);
+  CHECK(z.zone.extend(doubles, 250, kBlock - 1));
+  const Pfn shorter = z.growing(127);
+  CHECK(shorter == first_pfn({0}) + 1);
+  z.zone.free(shorter, 127);
+  const Pfn moved = z.growing(212);
+  CHECK(moved == first_pfn({3}));
+  CHECK(z.zone.extend(moved, 212, kBlock));
+  CHECK(z.growing(212) == first_pfn({0}) + 1);  // none is opened for it
+}
+
+TEST_CASE("growing: of whole pageblocks such a run has eight in a row first, and none that are not backed",
+          "[zone_snug]") {
+  FakeVm vm;
+  Fixture z;
+  z.zone.watermarks.high = 32 * kBlock;
+  std::vector<Run> one;
+  for (int b = 0; b < 16; ++b) one.push_back(z.alloc(kBlock));
+  z.zone.free(first_pfn({0}) + 1, 250);
+  for (int b = 2; b < 13; ++b)
+    if (b < 4 || b >= 5) z.free(one[static_cast<std::size_t>(b)]);
+  const Pfn ample = z.growing(212);
+  CHECK(ample == first_pfn({5}));
+  CHECK(z.zone.extend(ample, 212, 8 * kBlock));
+  const Pfn lowest = z.growing(212);
+  CHECK(lowest == first_pfn({2}));
+  z.zone.free(lowest, 212);
+  z.zone.purge(0, false);
+  CHECK(z.growing(212) == first_pfn({0}) + 1);
+}
+
 }  // namespace
 }  // namespace bm::pages

@@ -224,9 +224,23 @@ std::optional<NaiveZone::Run> NaiveZone::alloc(std::size_t n, Type type, unsigne
   const unsigned order = std::max(ceil_order(n), align_order);  // what is aligned is packed
   const bool growing = placement == pages::Placement::kGrowing && align_order == 0;
   const bool snug = placement == pages::Placement::kSnug && align_order == 0;
-  if (growing)
-    for (const std::size_t room : {2 * n, n + n / 8, n})
-      if (const auto at = hole(room, type)) return mark(*at, n, Page::kUsed);
+  if (growing) {
+    std::optional<std::size_t> at = hole(2 * n, type);
+    const bool is_long = n >= kPages / 4 && n < kPages;
+    for (const std::size_t room : {8 * kPages, 2 * n}) {
+      if (at || !is_long) break;
+      const auto start = among_whole(room, type);
+      const auto backed = [](Page p) { return p == Page::kDirty; };
+      if (start && std::all_of(&pages[*start], &pages[*start] + 2 * n, backed)) at = start;
+    }
+    if (!at) at = hole(n + n / 8, type);
+    if (!at) at = hole(n, type);
+    if (at) {
+      for (std::size_t k = *at / kPages; k * kPages < *at + n; ++k)
+        if (whole(k)) blocks[k].type = type;
+      return mark(*at, n, Page::kUsed);
+    }
+  }
   if (order > kPageblockOrder || growing) {
     const std::size_t count = (n + kPages - 1) / kPages;
     const std::size_t align = align_order <= kPageblockOrder ? 1 : std::size_t{1} << (align_order - kPageblockOrder);
