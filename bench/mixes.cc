@@ -1,8 +1,6 @@
 // mixes.cc: what is left a second after a load of 200 MB has dropped, all but one object in 200.  layer: bench
 // As the memory probe's `sites`, with other sizes and seeds, with both sites behind two wrappers around malloc, and in C++ containers.
 // Prints the MiB of RSS that have come since the start; ends with 1 when a survivor is damaged.
-#include "memory_usage.h"
-#include "random.h"
 #include "sites.h"
 
 #include <cstdio>
@@ -22,15 +20,11 @@ using namespace bench;
 constexpr std::size_t kFill = std::size_t{200} << 20;
 constexpr std::size_t kOneIn = 200;
 
-long rss_at_start;
-
 bool survives(bench_random& random) { return bench_between(&random, 1, kOneIn) == 1; }
-
-void begin() { rss_at_start = memory_usage_kib("VmRSS:"); }
 
 double left() {
   sleep(1);
-  return static_cast<double>(memory_usage_kib("VmRSS:") - rss_at_start) / 1024;
+  return mib_since_start();
 }
 
 struct Object {
@@ -60,10 +54,6 @@ double sites(bench_random random) {
     for (std::size_t k = 0; objects[i].stays && k < objects[i].size; ++k)
       if (objects[i].bytes[k] != kOfLongLife) fail("a survivor is damaged");
   return mib;
-}
-
-std::string text(bench_random& random, std::size_t least, std::size_t most) {
-  return std::string(bench_between(&random, least, most), static_cast<char>(bench_between(&random, 'a', 'z')));
 }
 
 // Requests with all that hangs on them are answered and forgotten; a register of who has been here stays.

@@ -1,8 +1,6 @@
 // phases.cc: what is left after each of several load phases in which two places allocate as much as each other.  layer: bench
 // What one of them allocates is kept for two phases more, what the other does goes with its phase; the calls take turns at random.
 // Prints, for each trough, the MiB of RSS that have come since the start beside what is live; ends with 1 when something is damaged.
-#include "memory_usage.h"
-#include "random.h"
 #include "sites.h"
 
 #include <cstdio>
@@ -23,13 +21,9 @@ constexpr unsigned kPhases = 8;
 constexpr unsigned kKeptFor = 3;  // phases, its own among them
 constexpr std::size_t kOfEach = std::size_t{32} << 20;
 
-long rss_at_start;
-
-void begin() { rss_at_start = memory_usage_kib("VmRSS:"); }
-
 void trough(std::size_t live_bytes) {
   usleep(300'000);
-  const auto rss = static_cast<double>(memory_usage_kib("VmRSS:") - rss_at_start) / 1024;
+  const auto rss = mib_since_start();
   const auto live = static_cast<double>(live_bytes) / (1 << 20);
   std::printf(" %.1f", rss - live);
   std::fflush(stdout);
@@ -83,10 +77,6 @@ void sites(bench_random random) {
     trough(live);
   }
   for (Objects& k : kept) k.free_all(kOfLongLife);
-}
-
-std::string text(bench_random& random, std::size_t least, std::size_t most) {
-  return std::string(bench_between(&random, least, most), static_cast<char>(bench_between(&random, 'a', 'z')));
 }
 
 // Requests with their headers go with their phase; sessions, with what they have seen, are looked up for longer.

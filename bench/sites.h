@@ -1,11 +1,15 @@
-// sites.h: places in a program that allocate what lives short or long, directly and behind wrappers around malloc.  layer: bench
+// sites.h: places in a program that allocate what lives short or long, directly and behind wrappers, and what that leaves.  layer: bench
 #pragma once
+
+#include "memory_usage.h"
+#include "random.h"
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include <sys/mman.h>
 
@@ -15,6 +19,10 @@ namespace bench {
   std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, what);
   std::_Exit(1);
 }
+
+inline long rss_at_start;  // KiB
+inline void begin() { rss_at_start = memory_usage_kib("VmRSS:"); }
+inline double mib_since_start() { return static_cast<double>(memory_usage_kib("VmRSS:") - rss_at_start) / 1024; }
 
 // The bookkeeping is no part of what is measured: mapped, and touched before the start.
 template <class T>
@@ -50,6 +58,11 @@ template <class How>
 template <class How>
 [[gnu::noinline]] unsigned char* of_long_life(std::size_t bytes) {
   return static_cast<unsigned char*>(std::memset(How::get(bytes), kOfLongLife, bytes));
+}
+
+// All of one letter.
+inline std::string text(bench_random& random, std::size_t least, std::size_t most) {
+  return std::string(bench_between(&random, least, most), static_cast<char>(bench_between(&random, 'a', 'z')));
 }
 
 }  // namespace bench

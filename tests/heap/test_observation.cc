@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <deque>
+#include <initializer_list>
 #include <thread>
 #include <vector>
 
@@ -86,39 +87,28 @@ TEST_CASE("who finds nobody to judge a phase is told of its end again", "[heap][
 }
 
 TEST_CASE(
-    "a path lives long when it survived twice, or once very clearly; three times against it, or a deeper fall, end "
-    "that",
+    "a path lives long when it survived twice, or once very clearly, until three phases or a deeper fall speak against "
+    "it",
     "[heap][lifetime]") {
-  heap::Seen twice{};
-  twice.note(3, 3, 64);  // too few
-  CHECK_FALSE(twice.lives_long());
-  twice.note(4, 5, 64);
-  CHECK_FALSE(twice.lives_long());
-  twice.note(1, 5, 64);  // and not in between
-  twice.note(4, 5, 64);
-  CHECK_FALSE(twice.lives_long());
-  twice.note(4, 5, 64);
-  CHECK(twice.lives_long());
-
-  heap::Seen clearly{};
-  clearly.note(8, 8, 64);
-  CHECK(clearly.lives_long());
-  clearly.note(0, 8, 64);
-  clearly.note(0, 8, 64);
-  clearly.note(2, 4, 64);  // neither: counted from the start again
-  clearly.note(0, 8, 64);
-  clearly.note(0, 8, 64);
-  CHECK(clearly.lives_long());
-  clearly.note(0, 8, 64);
-  CHECK_FALSE(clearly.lives_long());
-
-  heap::Seen shallow{};
-  shallow.note(8, 8, 64);
-  CHECK(shallow.lives_long());
-  shallow.note(0, 8, 128);
-  CHECK_FALSE(shallow.lives_long());
-  shallow.note(8, 8, 32);  // what a deep fall has shown, shallow ones do not soon outweigh
-  CHECK_FALSE(shallow.lives_long());
+  struct Phase {
+    unsigned alive, all, mib;
+  };
+  const auto lives_long_after = [](std::initializer_list<Phase> phases) {
+    heap::Seen seen{};
+    for (const Phase& p : phases) seen.note(p.alive, p.all, p.mib);
+    return seen.lives_long();
+  };
+  constexpr Phase kFew{3, 3, 64}, kSurvived{4, 5, 64}, kNeither{2, 4, 64}, kClearly{8, 8, 64}, kGone{0, 8, 64};
+  CHECK_FALSE(lives_long_after({kFew, kFew}));
+  CHECK_FALSE(lives_long_after({kSurvived}));
+  CHECK_FALSE(lives_long_after({kSurvived, kGone, kSurvived}));
+  CHECK(lives_long_after({kSurvived, kSurvived}));
+  CHECK(lives_long_after({kClearly}));
+  CHECK(lives_long_after({kClearly, kGone, kGone, kNeither, kGone, kGone}));  // counted from the start again
+  CHECK_FALSE(lives_long_after({kClearly, kGone, kGone, kGone}));
+  constexpr Phase kGoneDeeper{0, 8, 128}, kClearlyShallower{8, 8, 32};
+  CHECK_FALSE(lives_long_after({kClearly, kGoneDeeper}));
+  CHECK_FALSE(lives_long_after({kClearly, kGoneDeeper, kClearlyShallower}));
 }
 
 TEST_CASE("what survives load phases goes with the long-lived, and comes back when it drains", "[heap][lifetime]") {
@@ -133,13 +123,27 @@ TEST_CASE("what survives load phases goes with the long-lived, and comes back wh
   });
 }
 
-TEST_CASE("what drains is never taken for what survives, though the next phase has begun when it is judged",
-          "[heap][lifetime]") {
+TEST_CASE("what drains is never taken for what survives", "[heap][lifetime]") {
   in_process([] {
     Load load;
     for (int i = 0; i < 12; ++i) {
       load.phase(0);
       BM_CHILD_REQUIRE(drains(kShort) && drains(kLong));
+    }
+    return true;
+  });
+}
+
+TEST_CASE("what came after the lowest point is of the next phase: it has survived nothing when the last one is judged",
+          "[heap][lifetime]") {
+  in_process([] {
+    std::vector<void*> objects;
+    for (int phase = 0; phase < 8; ++phase) {  // each begins with a path that had no part in the last
+      const CallPath path = phase % 2 == 0 ? kShort : kLong;
+      for (int i = 0; i < 600'000; ++i) objects.push_back(allocate_from(path, 100));
+      BM_CHILD_REQUIRE(drains(path));
+      for (void* const p : objects) deallocate(p);
+      objects.clear();
     }
     return true;
   });
