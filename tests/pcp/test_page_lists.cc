@@ -147,14 +147,24 @@ TEST_CASE("pages of several orders that wait are given back once their pageblock
           "[page_lists]") {
   FakeVm vm;
   Fixture z;
-  const unsigned orders[] = {1, 2};
-  std::vector<Pfn> blocks[2];
-  for (int k = 0; k < 2; ++k)
-    while (blocks[k].size() < kPagesPerBlock / 2 >> orders[k]) blocks[k].push_back(z.take(orders[k]));
-  z.lists.drain(z.zone);
-  for (std::size_t i = 0; i < blocks[0].size(); ++i)
-    for (int k = 0; k < 2; ++k)
-      if (i < blocks[k].size()) z.lists.free(z.zone, orders[k], kMovable, blocks[k][i]);
+  constexpr unsigned kTwo[] = {1, 2};
+  std::vector<Pfn> last[2];  // of the pageblock; as many as may wait
+  for (const unsigned o : kTwo)
+    while (last[o - 1].size() < PageLists::kGathered[o]) {
+      pages::Run run;
+      REQUIRE(z.zone.alloc(std::size_t{1} << o, kMovable, run));
+      last[o - 1].push_back(run.first);
+    }
+  for (const unsigned o : kTwo) {  // shut
+    std::vector<Pfn> blocks;
+    while (blocks.size() < 4 * PageLists::kHigh[o]) blocks.push_back(z.take(o));
+    z.lists.drain(z.zone);
+    for (const Pfn p : blocks) z.lists.free(z.zone, o, kMovable, p);
+    z.lists.drain(z.zone);
+    REQUIRE(!z.lists.takes(o, kMovable, kPagesPerBlock));
+  }
+  for (const unsigned o : kTwo)
+    for (const Pfn p : last[o - 1]) z.lists.free(z.zone, o, kMovable, p);
   CHECK(z.lists.held_pages() == 0);
   CHECK(z.block(0).whole_free());
 }
