@@ -61,6 +61,15 @@ void read_topology(std::size_t space_left, os::Topology& out) {
     os::one_node(out);
 }
 
+// Of a class, or of the twin of one: a slab of the pool's with something free, the fullest of a few; 0: none. For the twin a mixed one
+// of the class will do.
+std::uint32_t adoptable(const ThreadHeap& pool, unsigned c) {
+  const std::uint32_t i = pool.fullest(c);
+  if (i != 0 || c < slab::kTwins) return i;
+  const std::uint32_t other = pool.fullest(c - slab::kTwins);
+  return other != 0 && process.slabs[other].mixed ? other : 0;
+}
+
 void thread_exit_hook(void*) {
   process.settle_fork();
   t_state.exited = true;
@@ -271,7 +280,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
   const std::uint32_t index = __atomic_load_n(&pool_, __ATOMIC_ACQUIRE);
   if (index == 0) return 0;
   ThreadHeap& pool = heap(index);
-  if (pool.fullest(c) == 0) return 0;  // before the lock
+  if (adoptable(pool, c) == 0) return 0;  // before the lock
   std::uint32_t i;
   {
     HelperGuard hold(pool);
@@ -280,7 +289,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
       pool.drain_pending();
       pool.drain_stocks();
     }
-    i = pool.fullest(c);
+    i = adoptable(pool, c);
     if (i != 0) h.take_over(pool, i);
   }
   pool.help_abandoned();

@@ -9,7 +9,7 @@
 // null test for small sizes and for free.
 //
 // [TH-1] base <= top <= limit for every bin; *base == nullptr; (base, top] are objects of the bin's class that no slab
-//        counts as free
+//        counts as free; in a class's own bin some may be of slabs that have gone to its twin meanwhile
 // [TH-2] an owner entry e of a page means: the page belongs to the heap with tag e & ~kOffsetMask and the bin at offset
 //        e & kOffsetMask
 #pragma once

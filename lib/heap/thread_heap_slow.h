@@ -178,6 +178,8 @@ struct alignas(kCacheLine) ThreadHeap {
   void close_idle_runs();
   void flush_closed(unsigned size_class);
   bool wait_for_neighbours(unsigned size_class, void* p);
+  bool belongs_to_twin(const slab::Slab& s) const;
+  void hand_mixed_to_twin(unsigned size_class);
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);
   void ask_for_sleepers();

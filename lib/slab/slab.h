@@ -13,6 +13,7 @@
 //   | first, next, prev, heap                 16 |    | pending_next, queued                 8 |
 //   | free_count, size_class, bucket, known    8 |
 //   | may_have_remote, set by any thread       1 |
+//   | mixed                                    1 |
 #pragma once
 
 #include <algorithm>
@@ -40,6 +41,7 @@ struct alignas(kCacheLine) Slab {
   std::uint8_t bucket;
   std::uint32_t known;                // the table's: 0 when its memory has gone back, and nobody has taken it since
   std::atomic<bool> may_have_remote;  // else no bit of `remote` is set: a free by the owner needs not look at line 1
+  bool mixed;                         // from when call paths were not told apart yet
 
   alignas(kCacheLine) std::atomic<std::uint64_t> remote[kMapWords];
   std::atomic<std::uint32_t> pending_next;

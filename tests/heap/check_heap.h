@@ -31,7 +31,10 @@ inline std::string broken_bins(heap::ThreadHeap& h) {
     for (void** at = state.base + 1; at <= bin.top; ++at) {
       check(seen.insert(*at).second, "TH-1 (twice)", c);
       Pfn page;
-      if (!heap::process.map.find(*at, page) || heap::process.map.entry(page) != h.front.tag + heap::bin_offset(c)) {
+      const auto of_bin = [&](unsigned bin_class) {
+        return heap::process.map.entry(page) == h.front.tag + heap::bin_offset(bin_class);
+      };
+      if (!heap::process.map.find(*at, page) || !(of_bin(c) || (c < slab::kSlabClasses && of_bin(c + slab::kTwins)))) {
         check(false, "TH-1 (not of the class)", c);
         continue;
       }

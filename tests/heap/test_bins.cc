@@ -22,20 +22,22 @@ heap::ThreadHeap& own_heap() {
   return *heap::current_heap();
 }
 
-// Runs body(heap) on a thread whose heap nobody had before: what older heaps learned must not matter.
+// Runs body(heap) on a thread whose heap nobody had before: what older heaps learned must not matter. The threads that got those are
+// gone by then: bins may hold the less the more heaps are in use.
 template <class Body>
 void on_fresh_heap(Body body) {
   std::vector<std::unique_ptr<Worker>> workers;
-  bool done = false;
-  while (!done) {
+  heap::ThreadHeap* fresh = nullptr;
+  while (fresh == nullptr) {
     const std::uint32_t heaps = heap::process.heap_count();
     workers.push_back(std::make_unique<Worker>());
     workers.back()->run([&] {
       heap::ThreadHeap& h = own_heap();
-      done = h.index > heaps;
-      if (done) body(h);
+      if (h.index > heaps) fresh = &h;
     });
   }
+  workers.erase(workers.begin(), workers.end() - 1);
+  workers.back()->run([&] { body(*fresh); });
 }
 
 void one_round(std::vector<void*>& blocks, std::size_t bytes) {
@@ -66,6 +68,22 @@ TEST_CASE("objects per slab choose the migratetype, whatever the class was seen 
   check(112, pages::Migratetype::kUnmovable);
   REQUIRE(kClass[class_of(10'000)].objects < 64);
   check(10'000, pages::Migratetype::kMovable);
+}
+
+TEST_CASE("in a small heap frees alone make a bin as large as the program's rhythm", "[heap][bins]") {
+  REQUIRE(heap::process.nodes.present_pages() << kPageShift <= 40 * kMiB);  // one of the first tests of this process
+  on_fresh_heap([](heap::ThreadHeap& h) {
+    constexpr std::size_t kSize = 56;
+    const heap::BinState& state = h.front.state[class_of(kSize)];
+    std::vector<void*> blocks(6000);
+    one_round(blocks, kSize);  // a tree is built and freed
+    CHECK(state.capacity == 8191);
+    const std::uint32_t demand = state.demand;
+    one_round(blocks, kSize);
+    CHECK(state.demand == demand);
+    CHECK(state.flushes == 0);
+    CHECK(broken_heap(h) == "");
+  });
 }
 
 TEST_CASE("blocks of every class are aligned, distinct and as large as asked", "[heap][bins]") {

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "heap/lifetime.h"
@@ -93,6 +94,76 @@ TEST_CASE("LT-1: what allocates much moves to the twin, what is rare stays; thei
     BM_CHILD_REQUIRE(heap::validate() == 0);
     BM_CHILD_REQUIRE(pageblocks_in_use() <= before / 5);  // 60 MB: 30 pageblocks
     for (void* const p : seldom) deallocate(p);
+    return true;
+  });
+}
+
+// Objects of which nobody knows the path, and the slabs of their class as if they were from before any were told apart.
+std::vector<void*> from_before(std::size_t bytes, std::size_t count) {
+  std::vector<void*> all(count);
+  for (void*& p : all) p = allocate_from({}, bytes);
+  for (std::uint32_t i = 1; i < heap::process.slabs.limit(); ++i)
+    if (slab::Slab& s = heap::process.slabs[i]; s.holder() != 0 && s.size_class == slab::class_of(bytes))
+      s.mixed = true;
+  return all;
+}
+
+void make_frequent(CallPath path) {
+  for (int i = 0; i < 200'000; ++i) allocate_from(path, 100);
+}
+
+TEST_CASE("slabs from before paths were told apart go to the twin with what drains, and are filled again",
+          "[heap][lifetime]") {
+  in_process([] {
+    constexpr std::size_t kSize = 230;
+    make_frequent(kOften);
+    std::vector<void*> all = from_before(kSize, 20'000);
+    const auto slabs = [c = slab::class_of(kSize)] {
+      return slabs_of(*heap::current_heap(), c) + slabs_of(*heap::current_heap(), c + slab::kTwins);
+    };
+    for (std::size_t i = 0; i < all.size(); i += 3) deallocate(std::exchange(all[i], nullptr));
+    const std::size_t before = slabs();
+    for (void*& p : all)
+      if (p == nullptr) p = allocate_from(kOften, kSize);
+    BM_CHILD_REQUIRE(slabs() <= before + 1);
+    BM_CHILD_REQUIRE(place_of(all[1]).twin);  // it has not moved: its slab has
+    BM_CHILD_REQUIRE(broken_heap(*heap::current_heap()) == "");
+    for (void* const p : all) deallocate(p);
+    flush_own();
+    BM_CHILD_REQUIRE(slabs() == 0 && heap::validate() == 0);
+    BM_CHILD_REQUIRE(!place_of(allocate_from(kSeldom, kSize)).twin);  // what lives long has slabs of its own
+    return true;
+  });
+}
+
+TEST_CASE("slabs from before that were full follow with the first free", "[heap][lifetime]") {
+  in_process([] {
+    constexpr std::size_t kSize = 230;
+    make_frequent(kOften);
+    std::vector<void*> all = from_before(kSize, 20'000);
+    BM_CHILD_REQUIRE(place_of(allocate_from(kOften, kSize)).twin);
+    BM_CHILD_REQUIRE(!place_of(all[0]).twin);
+    for (void* const p : all) deallocate(p);
+    allocate_from(kSeldom, kSize);
+    for (std::size_t i = 0; i < 20'000; ++i) BM_CHILD_REQUIRE(place_of(allocate_from(kOften, kSize)).twin);
+    BM_CHILD_REQUIRE(broken_heap(*heap::current_heap()) == "" && heap::validate() == 0);
+    return true;
+  });
+}
+
+TEST_CASE("a thread takes slabs from before, which ended threads left, for what drains", "[heap][lifetime][threads]") {
+  in_process([] {
+    constexpr std::size_t kSize = 230;
+    make_frequent(kOften);
+    std::vector<void*> left;
+    std::thread([&] {
+      left = from_before(kSize, 1000);
+      for (std::size_t i = 0; i < left.size(); i += 2) deallocate(left[i]);
+    }).join();  // the slabs are the pool's now
+    BM_CHILD_REQUIRE(!place_of(left[1]).twin);
+    const Place at = place_of(allocate_from(kOften, kSize));
+    BM_CHILD_REQUIRE(at.twin && at.block.value == place_of(left[1]).block.value);
+    BM_CHILD_REQUIRE(heap::validate() == 0);
     return true;
   });
 }
