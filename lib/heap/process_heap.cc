@@ -285,14 +285,14 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
   {
     HelperGuard hold(pool);
     if (pool.state.load() != HeapState::kAbandoned) return 0;  // a fork's child froze it while we waited
-    if (pool.pending.load() != 0) {
+    if (pool.many_pending()) {
       pool.drain_pending();
       pool.drain_stocks();
     }
     i = adoptable(pool, c);
-    if (i != 0) h.take_over(pool, i);
+    if (i != 0) h.adopt(pool, i);
   }
-  pool.help_abandoned();
+  if (pool.many_pending() || pool.much_to_give_back()) pool.help_abandoned();
   return i;
 }
 

@@ -30,8 +30,6 @@ constexpr std::size_t kBinBytes = std::size_t{4} << 20;          // most one bin
 constexpr std::size_t kAllOfSmallHeap = std::size_t{16} << 20;
 constexpr std::size_t kAllHeaps = std::size_t{64} << 20;
 constexpr std::size_t kOfAllHeaps = 4;
-// Pages of slabs in which others have freed something: so many, and a refill merges them although it need not.
-constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;
 constexpr std::uint32_t kIdleRefills = 4096;  // a bin that has missed so many refills of others is idle
 constexpr std::uint32_t kSearchPause = 64;    // refills between two searches for room
 constexpr std::uint32_t kSeldom = 64;         // refills, between two of which a run class keeps nothing
@@ -263,6 +261,12 @@ void ThreadHeap::take_over(ThreadHeap& from, std::uint32_t slab_index) {
   rebucket(slab_index);
 }
 
+void ThreadHeap::adopt(ThreadHeap& from, std::uint32_t slab_index) {
+  take_over(from, slab_index);
+  merge_remote(process.slabs[slab_index]);
+  rebucket(slab_index);
+}
+
 void ThreadHeap::take_over_all(ThreadHeap& from) {
   for (unsigned c = 0; c < slab::kBins; ++c)
     while (const std::uint32_t i = from.fullest(c)) take_over(from, i);
@@ -402,7 +406,7 @@ void* ThreadHeap::allocate_miss(unsigned c, CallPath path, bool* zeroed) {
   if (Bin& bin = front.bins[c]; *bin.top != nullptr) return *bin.top--;
   OwnerGuard hold(*this);
   // Each slab that is taken off the list costs those who free into it, and this thread, a few cache misses.
-  if (fullest(c) == 0 || pending_pages.load(std::memory_order_relaxed) >= kManyPending) drain_pending();
+  if (fullest(c) == 0 || many_pending()) drain_pending();
   follow_cache_calls();
   adapt_for_refill(c);
   BinState& b = front.state[c];

@@ -1,7 +1,7 @@
 // remote.cc: objects freed by threads that do not own them, and heaps whose thread vanished.  layer: heap
 // A remote freer sets the object's bit and, as the first one, puts the slab on the owner's pending list. The owner takes
 // the list on its slow paths; when it does not come by, or is gone, a freer does it for it under the heap's lock: now and then, and,
-// for one that is gone, as soon as a slab has all its objects back.
+// for one that is gone, as soon as half of the slabs listed, or many, have all their objects back.
 #include "heap/thread_heap_slow.h"
 #include "os/fatal.h"
 
@@ -38,7 +38,8 @@ void ThreadHeap::note_remote(std::uint32_t slab_index) {
     many = pending_pages.fetch_add(more, std::memory_order_relaxed) % kPatience + more >= kPatience;
   }
   if (state.load() == HeapState::kAbandoned) {
-    if (many || s.all_freed()) help_abandoned();
+    if (s.all_freed()) freed_pages.fetch_add(s.size_info().pages, std::memory_order_relaxed);
+    if (many || much_to_give_back()) help_abandoned();
   } else if (many && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
     drain_pending();
     lock.unlock();
@@ -56,9 +57,16 @@ void ThreadHeap::help_abandoned() {
   }
 }
 
+void ThreadHeap::merge_remote(Slab& s) {
+  const unsigned before = s.free_count;
+  if (!s.merge_remote()) os::fatal("double free in the slab at", process.map.address(s.first));
+  note_taken(-std::int64_t{s.free_count - before} * s.size_info().size);
+}
+
 void ThreadHeap::drain_pending() {
   if (pending.load() == 0) return;
   pending_pages.store(0, std::memory_order_relaxed);
+  freed_pages.store(0, std::memory_order_relaxed);
   std::uint32_t i = pending.exchange(0);
   while (i != 0) {
     Slab& s = process.slabs[i];
@@ -67,9 +75,7 @@ void ThreadHeap::drain_pending() {
     const bool freed = s.has_remote();
     const std::uint32_t holder = s.holder();
     if (freed && holder == index) {
-      const unsigned before = s.free_count;
-      if (!s.merge_remote()) os::fatal("double free in the slab at", process.map.address(s.first));
-      note_taken(-std::int64_t{s.free_count - before} * s.size_info().size);
+      merge_remote(s);
       if (s.empty())
         release_slab(i);
       else
@@ -91,6 +97,7 @@ void ThreadHeap::forward_pending() {
     if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i);
   }
   pending_pages.store(0, std::memory_order_relaxed);
+  freed_pages.store(0, std::memory_order_relaxed);
 }
 
 void ThreadHeap::recount() {

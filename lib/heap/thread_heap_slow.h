@@ -8,6 +8,7 @@
 //        base <= limit <= base + capacity
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <utility>
@@ -28,8 +29,9 @@ enum class HeapState : std::uint8_t {
   kFrozen,     // in a fork's child: its own thread was inside when a signal handler forked; only remote frees
 };
 
-inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;     // bytes
-inline constexpr std::int64_t kTakenStep = std::int64_t{256} << 10;  // bytes
+inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;                       // bytes
+inline constexpr std::int64_t kTakenStep = std::int64_t{256} << 10;                    // bytes
+inline constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;  // pages
 inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush of a bin in balance moves
 
 // The slabs behind a bin.
@@ -69,6 +71,7 @@ struct alignas(kCacheLine) ThreadHeap {
   // --- any thread
   alignas(kCacheLine) std::atomic<std::uint32_t> pending;  // slabs with remote frees, linked by Slab::pending_next
   std::atomic<std::uint32_t> pending_pages;                // of these, about
+  std::atomic<std::uint32_t> freed_pages;  // of those that have all their objects back, about; without a thread
 
   // --- as `lock`; behind the others so that a small program touches two pages of all this
   alignas(kCacheLine) BinSlabs bin_slabs[slab::kBins];
@@ -111,6 +114,15 @@ struct alignas(kCacheLine) ThreadHeap {
   void note_remote(std::uint32_t slab_index);
   // Merges what is pending of an abandoned heap, unless somebody is at it; after each hold of such a heap's lock.
   void help_abandoned();
+  // Others have freed so much that somebody should merge it although he need not.
+  bool many_pending() const { return pending_pages.load(std::memory_order_relaxed) >= kManyPending; }
+  // Of a heap without a thread: half of what is pending would go back as a whole, or 256 KiB of it. Not with the first slab: who merges
+  // looks at all that is pending, and the next frees list it again.
+  bool much_to_give_back() const {
+    constexpr std::uint32_t kMuch = (std::uint32_t{256} << 10) >> kPageShift;
+    const std::uint32_t freed = freed_pages.load(std::memory_order_relaxed);
+    return freed != 0 && freed >= std::min(pending_pages.load(std::memory_order_relaxed) / 2, kMuch);
+  }
   // Empties the pending list; what belongs to other heaps is noted there. Of this heap's own slabs nothing is merged:
   // recount() does that. Lock held, or alone in a fork's child.
   void forward_pending();
@@ -127,6 +139,8 @@ struct alignas(kCacheLine) ThreadHeap {
   void recount();
   // Takes over a slab of another heap, or all its partly free ones; both locks held.
   void take_over(ThreadHeap& from, std::uint32_t slab_index);
+  // The same, with what others have freed in it.
+  void adopt(ThreadHeap& from, std::uint32_t slab_index);
   void take_over_all(ThreadHeap& from);
   // The fullest partly free slab of the class; 0: none. Without the lock: a guess.
   std::uint32_t fullest(unsigned size_class) const;
@@ -167,6 +181,7 @@ struct alignas(kCacheLine) ThreadHeap {
   std::uint32_t new_slab(unsigned size_class);
   void note_turnover(std::int32_t bytes);
   void own_pages(slab::Slab& s);
+  void merge_remote(slab::Slab& s);
   void release_slab(std::uint32_t slab_index);
   std::size_t put_back(unsigned size_class, void* const* objects, std::size_t n);
   void put_back_runs(unsigned size_class, void* const* objects, std::size_t n);

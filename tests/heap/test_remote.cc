@@ -4,7 +4,9 @@
 #include <pthread.h>
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "tests/heap/check_heap.h"
@@ -87,6 +89,81 @@ TEST_CASE("the heap of an exited thread takes back what it left, at once and to 
     CHECK(after.opened_pages - after.free_pages == opened_before - free_before);
     CHECK(heap::validate() == 0);
   }
+}
+
+slab::Slab& slab_with(const void* p, unsigned c) {
+  Pfn page;
+  REQUIRE(heap::process.map.find(p, page));
+  return heap::process.slabs[heap::process.map.slab_index({page.value & ~(slab::kClass[c].pages - 1)})];
+}
+
+TEST_CASE("slabs of an exited thread's heap go back some at a time, and all of them in the end", "[heap][remote]") {
+  constexpr std::size_t kSize = 2000;
+  const unsigned c = slab::class_of(kSize);
+  const BackgroundRests hold;
+  std::vector<void*> all;
+  heap::ThreadHeap* h = nullptr;
+  std::thread([&] {
+    all = allocate_many(kSize, 100U * slab::kClass[c].objects);
+    h = heap::current_heap();
+  }).join();
+  std::map<const slab::Slab*, std::vector<void*>> by_slab;
+  for (void* const p : all) by_slab[&slab_with(p, c)].push_back(p);
+  std::vector<std::vector<void*>> full;
+  for (auto& [s, objects] : by_slab)
+    if (objects.size() == slab::kClass[c].objects && s->holder() == h->index) full.push_back(std::move(objects));
+  REQUIRE(full.size() >= 90);
+  for (auto& objects : full) deallocate(objects.back()), objects.pop_back();
+  const std::size_t before = slabs_of(*h, c);
+  const auto free_slab = [&] {
+    for (void* const p : full.back()) deallocate(p);
+    full.pop_back();
+  };
+  const std::size_t many = (std::size_t{256} << 10) / slab::kClass[c].slab_bytes();
+  for (std::size_t i = 0; i + 1 < many; ++i) free_slab();
+  CHECK(slabs_of(*h, c) == before);
+  free_slab();
+  CHECK(slabs_of(*h, c) == before - many);
+  while (full.size() > 4) free_slab();
+  for (std::size_t i = 0; i < 2; ++i) free_slab();  // of what is left in use half
+  while (!full.empty()) free_slab();
+  CHECK(slabs_of(*h, c) == 0);
+  CHECK(broken_heap(*h) == "");
+  for (auto& [s, objects] : by_slab)
+    for (void* const p : objects) deallocate(p);  // of slabs that were not full
+  flush_own();
+  CHECK(heap::validate() == 0);
+}
+
+TEST_CASE("who takes a slab of ended threads over has what was freed in it, and looks at no others",
+          "[heap][adoption]") {
+  constexpr std::size_t kWanted = 460, kOther = 980;
+  const unsigned c = slab::class_of(kWanted);
+  const BackgroundRests hold;
+  void* wanted[2];
+  void* other[2];
+  std::thread([&] {
+    for (void*& p : wanted) p = allocate(kWanted);
+    for (void*& p : other) p = allocate(kOther);
+  }).join();
+  deallocate(wanted[0]);
+  deallocate(other[0]);
+  slab::Slab& s = slab_with(wanted[1], c);
+  const std::uint32_t pool = s.holder();
+  REQUIRE(slab_with(other[1], slab::class_of(kOther)).has_remote());
+  REQUIRE(s.has_remote());
+  std::thread([&] {
+    std::vector<void*> mine;
+    while (s.holder() == pool) mine.push_back(allocate(kWanted));
+    CHECK_FALSE(s.has_remote());
+    CHECK(slab_with(other[1], slab::class_of(kOther)).has_remote());
+    CHECK(s.holder() == heap::current_heap()->index);
+    CHECK(broken_heap(*heap::current_heap()) == "");
+    for (void* const p : mine) deallocate(p);
+  }).join();
+  deallocate(wanted[1]);
+  deallocate(other[1]);
+  CHECK(heap::validate() == 0);
 }
 
 TEST_CASE("run classes freed by another thread belong to that thread", "[heap][remote]") {
