@@ -14,7 +14,7 @@ from pathlib import Path
 from .allocators import GLIBC, Allocator
 from .programs import ProgramError
 from .reader import server
-from .session import Session
+from .session import Session, warm_memory
 from .watch import PEAKS, anonymous_of, inside, memory_cgroup, watching
 
 KEYS = 1_000_000
@@ -65,6 +65,7 @@ def measured(session: Session, allocator: Allocator, name: str, idle: float = 0)
     with memory_cgroup() as charge:
         if charge is None:
             raise ProgramError("real programs are measured in memory cgroups, and there are none to be had here (root has them)")
+        warm_memory(session.warm_mib)
         start = time.perf_counter()
         with watching(lambda: anonymous_of(charge), PEAKS) as samples, inside(charge):
             yield
