@@ -61,11 +61,12 @@ void read_topology(std::size_t space_left, os::Topology& out) {
     os::one_node(out);
 }
 
-// Of a class, or of the twin of one: a slab of the pool's with something free, the fullest of a few; 0: none. For the twin a mixed one
-// of the class will do.
-std::uint32_t adoptable(const ThreadHeap& pool, unsigned c) {
+// Of a class, or of the twin of one: a slab of the pool's with something free, the fullest of a few; 0: none. A mixed one of the class is
+// for the twin, where the heap has use for one.
+std::uint32_t adoptable(const ThreadHeap& pool, const ThreadHeap& h, unsigned c) {
   const std::uint32_t i = pool.fullest(c);
-  if (i != 0 || c < slab::kTwins) return i;
+  if (c < slab::kTwins) return i != 0 && process.slabs[i].mixed && h.twin_in_use(c) ? 0 : i;
+  if (i != 0) return i;
   const std::uint32_t other = pool.fullest(c - slab::kTwins);
   return other != 0 && process.slabs[other].mixed ? other : 0;
 }
@@ -280,7 +281,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
   const std::uint32_t index = __atomic_load_n(&pool_, __ATOMIC_ACQUIRE);
   if (index == 0) return 0;
   ThreadHeap& pool = heap(index);
-  if (adoptable(pool, c) == 0) return 0;  // before the lock
+  if (adoptable(pool, h, c) == 0) return 0;  // before the lock
   std::uint32_t i;
   {
     HelperGuard hold(pool);
@@ -289,7 +290,7 @@ std::uint32_t ProcessHeap::adopt_slab(ThreadHeap& h, unsigned c) {
       pool.drain_pending();
       pool.drain_stocks();
     }
-    i = adoptable(pool, c);
+    i = adoptable(pool, h, c);
     if (i != 0) h.adopt(pool, i);
   }
   if (pool.many_pending() || pool.much_to_give_back()) pool.help_abandoned();

@@ -192,11 +192,13 @@ void ThreadHeap::close_idle_runs() {
     if (seldom(c)) close_bin(c);
 }
 
+bool ThreadHeap::twin_in_use(unsigned c) const {
+  return c < slab::kTwins && !kClass[c].is_run() && bin_slabs[c + slab::kTwins].last_refill != 0;
+}
+
 // Before call paths were told apart, what drains lay in the class's own slabs. Once it is served from the twin's, these would be
 // left half empty beside them: 1.3 times the memory of a heap of 12 MB (alloc-test-1). The few objects in them that live long stay there.
-bool ThreadHeap::belongs_to_twin(const Slab& s) const {
-  return s.mixed && s.size_class < slab::kTwins && bin_slabs[s.size_class + slab::kTwins].last_refill != 0;
-}
+bool ThreadHeap::belongs_to_twin(const Slab& s) const { return s.mixed && twin_in_use(s.size_class); }
 
 // When the twin of that class is asked for the first time: what is partly free now. Those without a free object follow when they
 // have one.
@@ -302,7 +304,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   Slab& s = process.slabs[i];
   s.first = first;
   s.set_size_class(c);
-  s.mixed = !Lifetimes::tells_apart(process.slabs.limit());
+  s.mixed = !Lifetimes::tells_apart(process.slabs.limit()) && !twin_in_use(c);
   s.bucket = slab::kUnlisted;
   s.fill();
   process.map.set_slab_index(first, i);

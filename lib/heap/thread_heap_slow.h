@@ -142,6 +142,8 @@ struct alignas(kCacheLine) ThreadHeap {
   // The same, with what others have freed in it.
   void adopt(ThreadHeap& from, std::uint32_t slab_index);
   void take_over_all(ThreadHeap& from);
+  // Whether what drains of the class has slabs of its own here.
+  bool twin_in_use(unsigned size_class) const;
   // The fullest partly free slab of the class; 0: none. Without the lock: a guess.
   std::uint32_t fullest(unsigned size_class) const;
 

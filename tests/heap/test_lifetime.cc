@@ -163,6 +163,7 @@ TEST_CASE("a thread takes slabs from before, which ended threads left, for what 
     BM_CHILD_REQUIRE(!place_of(left[1]).twin);
     const Place at = place_of(allocate_from(kOften, kSize));
     BM_CHILD_REQUIRE(at.twin && at.block.value == place_of(left[1]).block.value);
+    BM_CHILD_REQUIRE(!place_of(allocate_from(kSeldom, kSize)).twin);  // the others are not for what lives long
     BM_CHILD_REQUIRE(heap::validate() == 0);
     return true;
   });

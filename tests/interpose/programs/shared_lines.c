@@ -260,6 +260,7 @@ int main(int argc, char** argv) {
     slow_bytes = strtoul(argv[1], NULL, 10);
     slow_objects = atoi(argv[2]);
     if (slow_objects < 1 || slow_objects > OBJECTS) return 2;
+    free(malloc(64 << 20));  // in a small heap bins come to hold them all
   }
   struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
   action.sa_sigaction = on_fault;
