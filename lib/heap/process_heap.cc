@@ -65,10 +65,10 @@ void read_topology(std::size_t space_left, os::Topology& out) {
 // for the twin, where the heap has use for one.
 std::uint32_t adoptable(const ThreadHeap& pool, const ThreadHeap& h, unsigned c) {
   const std::uint32_t i = pool.fullest(c);
-  if (c < slab::kTwins) return i != 0 && process.slabs[i].mixed && h.twin_in_use(c) ? 0 : i;
+  if (c < slab::kTwins) return i != 0 && process.slabs[i].is_mixed() && h.twin_in_use(c) ? 0 : i;
   if (i != 0) return i;
   const std::uint32_t other = pool.fullest(c - slab::kTwins);
-  return other != 0 && process.slabs[other].mixed ? other : 0;
+  return other != 0 && process.slabs[other].is_mixed() ? other : 0;
 }
 
 void thread_exit_hook(void*) {

@@ -198,7 +198,7 @@ bool ThreadHeap::twin_in_use(unsigned c) const {
 
 // Before call paths were told apart, what drains lay in the class's own slabs. Once it is served from the twin's, these would be
 // left half empty beside them: 1.3 times the memory of a heap of 12 MB (alloc-test-1). The few objects in them that live long stay there.
-bool ThreadHeap::belongs_to_twin(const Slab& s) const { return s.mixed && twin_in_use(s.size_class); }
+bool ThreadHeap::belongs_to_twin(const Slab& s) const { return s.is_mixed() && twin_in_use(s.size_class); }
 
 // When the twin of that class is asked for the first time: what is partly free now. Those without a free object follow when they
 // have one.
@@ -207,7 +207,7 @@ void ThreadHeap::hand_mixed_to_twin(unsigned c) {
   for (const std::uint32_t head : bin_slabs[c].bucket)
     for (std::uint32_t i = head, next; i != 0; i = next) {
       next = process.slabs[i].next;
-      if (!process.slabs[i].mixed) continue;
+      if (!process.slabs[i].is_mixed()) continue;
       unlist(i);
       rebucket(i);
     }
@@ -304,7 +304,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   Slab& s = process.slabs[i];
   s.first = first;
   s.set_size_class(c);
-  s.mixed = !Lifetimes::tells_apart(process.slabs.limit()) && !twin_in_use(c);
+  s.set_mixed(!Lifetimes::tells_apart(process.slabs.limit()) && !twin_in_use(c));
   s.bucket = slab::kUnlisted;
   s.fill();
   process.map.set_slab_index(first, i);

@@ -53,6 +53,9 @@ struct alignas(kCacheLine) Slab {
   // A late freer may ask when the descriptor is in use anew.
   const SizeClass& size_info() const { return kClass[__atomic_load_n(&size_class, __ATOMIC_RELAXED)]; }
   void set_size_class(unsigned c) { __atomic_store_n(&size_class, static_cast<std::uint8_t>(c), __ATOMIC_RELAXED); }
+  // Who looks for a slab to take over asks without a lock: a guess.
+  bool is_mixed() const { return __atomic_load_n(&mixed, __ATOMIC_RELAXED); }
+  void set_mixed(bool yes) { __atomic_store_n(&mixed, yes, __ATOMIC_RELAXED); }
   // The owner may ask without its lock.
   unsigned count_free() const { return __atomic_load_n(&free_count, __ATOMIC_RELAXED); }
   void set_count_free(std::size_t n) { __atomic_store_n(&free_count, static_cast<std::uint16_t>(n), __ATOMIC_RELAXED); }

@@ -104,7 +104,7 @@ std::vector<void*> from_before(std::size_t bytes, std::size_t count) {
   for (void*& p : all) p = allocate_from({}, bytes);
   for (std::uint32_t i = 1; i < heap::process.slabs.limit(); ++i)
     if (slab::Slab& s = heap::process.slabs[i]; s.holder() != 0 && s.size_class == slab::class_of(bytes))
-      s.mixed = true;
+      s.set_mixed(true);
   return all;
 }
 
