@@ -14,9 +14,12 @@ using slab::Slab;
 constexpr unsigned kLargestBin = (1U << SlotPool::kMaxOrder) - 1;
 constexpr unsigned kMiddlingBin = 2047;                      // pointers
 constexpr std::size_t kLargeObject = std::size_t{32} << 10;  // bytes; above: few are kept ready, and turnover counts
-constexpr std::int32_t kTurnoverStep = 1 << 20;              // bytes between two reports to the zone
-constexpr unsigned kRunBatch = 8;                            // runs that one refill takes at most
-constexpr unsigned kRefillGrowth = 63;  // a bin grows to this by refills alone, beyond only by reuse
+// bytes; the 384 slabs of larger ones that come before paths are told apart may be 48 MiB, which whole pageblocks come back of as they
+// drain: `memory pages 200 60` 180 MB instead of 206.
+constexpr std::size_t kLargestMixed = 2048;
+constexpr std::int32_t kTurnoverStep = 1 << 20;  // bytes between two reports to the zone
+constexpr unsigned kRunBatch = 8;                // runs that one refill takes at most
+constexpr unsigned kRefillGrowth = 63;           // a bin grows to this by refills alone, beyond only by reuse
 // What a refill fetches at most: 128 KiB of objects of 2 KiB, half of which lie in the bin at any time, were a sixth of xmalloc's peak.
 constexpr std::size_t kBatchBytes = std::size_t{32} << 10;
 constexpr std::size_t kLeastBatch = 8;  // objects, though
@@ -304,7 +307,7 @@ std::uint32_t ThreadHeap::new_slab(unsigned c) {
   Slab& s = process.slabs[i];
   s.first = first;
   s.set_size_class(c);
-  s.set_mixed(!Lifetimes::tells_apart(process.slabs.limit()) && !twin_in_use(c));
+  s.set_mixed(info.size <= kLargestMixed && !Lifetimes::tells_apart(process.slabs.limit()) && !twin_in_use(c));
   s.bucket = slab::kUnlisted;
   s.fill();
   process.map.set_slab_index(first, i);
