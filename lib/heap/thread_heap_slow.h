@@ -32,7 +32,9 @@ enum class HeapState : std::uint8_t {
 inline constexpr std::int64_t kAskStep = std::int64_t{32} << 20;                       // bytes
 inline constexpr std::int64_t kTakenStep = std::int64_t{256} << 10;                    // bytes
 inline constexpr std::uint32_t kManyPending = (std::uint32_t{1} << 20) >> kPageShift;  // pages
-inline constexpr unsigned kBatch = 64;  // most objects that one refill or flush of a bin in balance moves
+inline constexpr std::size_t kLargeObject = std::size_t{32}
+                                            << 10;  // bytes; above: few are kept ready, and turnover counts
+inline constexpr unsigned kBatch = 64;              // most objects that one refill or flush of a bin in balance moves
 
 // The slabs behind a bin.
 struct BinSlabs {
@@ -196,6 +198,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void flush_closed(unsigned size_class);
   bool wait_for_neighbours(unsigned size_class, void* p);
   bool belongs_to_twin(const slab::Slab& s) const;
+  bool may_be_mixed(unsigned size_class) const;
   void hand_mixed_to_twin(unsigned size_class);
   void rebucket(std::uint32_t slab_index);
   void unlist(std::uint32_t slab_index);

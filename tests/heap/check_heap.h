@@ -34,7 +34,10 @@ inline std::string broken_bins(heap::ThreadHeap& h) {
       const auto of_bin = [&](unsigned bin_class) {
         return heap::process.map.entry(page) == h.front.tag + heap::bin_offset(bin_class);
       };
-      if (!heap::process.map.find(*at, page) || !(of_bin(c) || (c < slab::kSlabClasses && of_bin(c + slab::kTwins)))) {
+      const auto gone_to_twin = [&] {
+        return c < slab::kSlabClasses && of_bin(c + slab::kTwins) && slab_of(*at).is_mixed();
+      };
+      if (!heap::process.map.find(*at, page) || !(of_bin(c) || gone_to_twin())) {
         check(false, "TH-1 (not of the class)", c);
         continue;
       }

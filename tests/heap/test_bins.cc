@@ -70,6 +70,23 @@ TEST_CASE("objects per slab choose the migratetype, whatever the class was seen 
   check(10'000, pages::Migratetype::kMovable);
 }
 
+TEST_CASE("slabs of small objects are mixed while nothing is told apart, until the twin is in use", "[heap][bins]") {
+  REQUIRE_FALSE(
+      heap::Lifetimes::tells_apart(heap::process.slabs.limit() + 10));  // one of the first tests of this process
+  const Ending e = in_child([] {
+    BM_CHILD_REQUIRE(slab_of(allocate(2048)).is_mixed());
+    BM_CHILD_REQUIRE(!slab_of(allocate(2049)).is_mixed());
+    heap::allocate_hinted(1500, kMinAlignment, heap::Lifetime::kShort);
+    void* const p = allocate(1500);
+    BM_CHILD_REQUIRE(!slab_of(p).is_mixed());
+    deallocate(p);
+    BM_CHILD_REQUIRE(allocate(1500) == p);
+    return true;
+  });
+  INFO(e.text);
+  CHECK(e.ok);
+}
+
 TEST_CASE("in a small heap frees alone make a bin as large as the program's rhythm", "[heap][bins]") {
   REQUIRE(heap::process.nodes.present_pages() << kPageShift <= 40 * kMiB);  // one of the first tests of this process
   on_fresh_heap([](heap::ThreadHeap& h) {

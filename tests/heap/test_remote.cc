@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "heap/reclaim.h"
 #include "tests/heap/check_heap.h"
 #include "tests/heap/threads.h"
 
@@ -91,12 +92,6 @@ TEST_CASE("the heap of an exited thread takes back what it left, at once and to 
   }
 }
 
-slab::Slab& slab_with(const void* p, unsigned c) {
-  Pfn page;
-  REQUIRE(heap::process.map.find(p, page));
-  return heap::process.slabs[heap::process.map.slab_index({page.value & ~(slab::kClass[c].pages - 1)})];
-}
-
 TEST_CASE("slabs of an exited thread's heap go back some at a time, and all of them in the end", "[heap][remote]") {
   constexpr std::size_t kSize = 2000;
   const unsigned c = slab::class_of(kSize);
@@ -108,7 +103,7 @@ TEST_CASE("slabs of an exited thread's heap go back some at a time, and all of t
     h = heap::current_heap();
   }).join();
   std::map<const slab::Slab*, std::vector<void*>> by_slab;
-  for (void* const p : all) by_slab[&slab_with(p, c)].push_back(p);
+  for (void* const p : all) by_slab[&slab_of(p)].push_back(p);
   std::vector<std::vector<void*>> full;
   for (auto& [s, objects] : by_slab)
     if (objects.size() == slab::kClass[c].objects && s->holder() == h->index) full.push_back(std::move(objects));
@@ -125,7 +120,13 @@ TEST_CASE("slabs of an exited thread's heap go back some at a time, and all of t
   free_slab();
   CHECK(slabs_of(*h, c) == before - many);
   while (full.size() > 4) free_slab();
-  for (std::size_t i = 0; i < 2; ++i) free_slab();  // of what is left in use half
+  heap::drain_heaps();  // nothing is listed, and then four slabs are
+  for (auto& objects : full) deallocate(objects.back()), objects.pop_back();
+  const std::size_t left = slabs_of(*h, c);
+  free_slab();
+  CHECK(slabs_of(*h, c) == left);
+  free_slab();  // half of them
+  CHECK(slabs_of(*h, c) == left - 2);
   while (!full.empty()) free_slab();
   CHECK(slabs_of(*h, c) == 0);
   CHECK(broken_heap(*h) == "");
@@ -138,7 +139,6 @@ TEST_CASE("slabs of an exited thread's heap go back some at a time, and all of t
 TEST_CASE("who takes a slab of ended threads over has what was freed in it, and looks at no others",
           "[heap][adoption]") {
   constexpr std::size_t kWanted = 460, kOther = 980;
-  const unsigned c = slab::class_of(kWanted);
   const BackgroundRests hold;
   void* wanted[2];
   void* other[2];
@@ -148,15 +148,15 @@ TEST_CASE("who takes a slab of ended threads over has what was freed in it, and 
   }).join();
   deallocate(wanted[0]);
   deallocate(other[0]);
-  slab::Slab& s = slab_with(wanted[1], c);
+  slab::Slab& s = slab_of(wanted[1]);
   const std::uint32_t pool = s.holder();
-  REQUIRE(slab_with(other[1], slab::class_of(kOther)).has_remote());
+  REQUIRE(slab_of(other[1]).has_remote());
   REQUIRE(s.has_remote());
   std::thread([&] {
     std::vector<void*> mine;
     while (s.holder() == pool) mine.push_back(allocate(kWanted));
     CHECK_FALSE(s.has_remote());
-    CHECK(slab_with(other[1], slab::class_of(kOther)).has_remote());
+    CHECK(slab_of(other[1]).has_remote());
     CHECK(s.holder() == heap::current_heap()->index);
     CHECK(broken_heap(*heap::current_heap()) == "");
     for (void* const p : mine) deallocate(p);
