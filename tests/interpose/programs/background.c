@@ -160,8 +160,16 @@ static int enter_nothing(void) { return setns(-1, 0) == 0 ? 0 : errno; }
 static int (*const alone[])(void) = {new_user_namespace, unshare_signals, enter_mounts_by_kind, enter_any,
                                      enter_nothing};
 
+/* pthread_join returns when a thread's stack is free, which is a moment before the kernel has let go of the thread. */
+static int only_ours_are_left(void) {
+  for (int i = 0; i < 1000; i++, usleep(10000))
+    if (tasks(0) - tasks(is_ours) == 1) return 1;
+  return 0;
+}
+
 static int after_threads(int (*call)(void)) {
   teams_come_and_go();
+  CHECK(only_ours_are_left());
   return call();
 }
 
