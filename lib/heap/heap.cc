@@ -65,28 +65,19 @@ void free_remote(std::uint32_t entry, Pfn page, void* p) {
   const slab::SizeClass& info = kClass[(entry & kOffsetMask) / sizeof(Bin)];
   const std::uint32_t i = process.map.slab_index({page.value & ~(info.pages - 1)});
   slab::Slab& s = process.slabs[i];
-  const auto offset =
-      static_cast<std::size_t>(static_cast<char*>(p) - static_cast<char*>(process.map.address(s.first)));
+  // Sections begin with pageblocks: a slab's address is as aligned as the number of its first page.
+  const std::size_t offset = reinterpret_cast<std::uintptr_t>(p) & ((std::size_t{info.pages} << kPageShift) - 1);
   const unsigned object = info.index_of(offset);
   if (object >= info.objects || offset != std::size_t{object} * info.size) os::fatal("free of an invalid pointer", p);
-  ThreadHeap& owner = process.heap(entry / pages::kFirstOwnerEntry);
-  if (&owner == process.samples()) [[unlikely]]
+  const std::uint32_t owner = entry / pages::kFirstOwnerEntry;
+  if (process.is_samples(owner)) [[unlikely]]
     observation.freed(p);
   if (!s.put_remote(object)) os::fatal("double free", p);
-  owner.note_remote(i);
+  process.heap(owner).note_remote(i, object);
 }
 
-void deallocate_any(void* p) {
-  Pfn page;
-  if (!process.map.find(p, page)) {
-    if (!process.direct.free(p)) os::fatal("free of a pointer that no malloc returned", p);
-    return;
-  }
-  const std::uint32_t e = process.map.entry(page);
-  if (e < pages::kFirstOwnerEntry) {
-    free_run(p, page);
-    return;
-  }
+// Of a page that has an owner.
+void deallocate_owned(std::uint32_t e, Pfn page, void* p) {
   ThreadHeap* const h = current_heap();
   const unsigned c = (e & kOffsetMask) / sizeof(Bin);
   const bool mine = h != nullptr && (e & ~kOffsetMask) == h->front.tag;
@@ -101,6 +92,25 @@ void deallocate_any(void* p) {
   Bin& bin = h->front.bins[c];
   if (bin.top == bin.limit) return h->deallocate_overflow(c, p);
   bin.push(p);  // the fast path does not know pages beyond the first section
+}
+
+void deallocate_any(void* p) {
+  const std::size_t index = process.map.fast_index(p);
+  if (process.map.is_fast(index)) [[likely]] {
+    const std::uint32_t e = process.map.entry_at(index);
+    if (e >= pages::kFirstOwnerEntry) [[likely]]
+      return deallocate_owned(e, {static_cast<std::uint32_t>(index)}, p);
+  }
+  Pfn page;
+  if (!process.map.find(p, page)) {
+    if (!process.direct.free(p)) os::fatal("free of a pointer that no malloc returned", p);
+    return;
+  }
+  const std::uint32_t e = process.map.entry(page);
+  if (e >= pages::kFirstOwnerEntry)
+    deallocate_owned(e, page, p);
+  else
+    free_run(p, page);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace bm::heap {
 // The child of a fork has one thread. Locks are as they were in threads that are gone.
 void ProcessHeap::after_fork() {
   if (sentinel_.claim() != os::ForkSentinel::Claim::kMine) return;
-  // A signal handler may have interrupted note_remote(): what that is about to list must not be listed twice. The marks of
+  // A signal handler may have interrupted list_remote(): what that is about to list must not be listed twice. The marks of
   // vanished threads then stay valid, and what those had not listed yet is heard when its heap is recounted.
   if (!t_state.noting) __atomic_store_n(&forks_, forks_ + 1, __ATOMIC_RELAXED);
   ThreadHeap* const own = current_heap();

@@ -24,11 +24,6 @@ constexpr std::size_t kFirstPages = pages::AddressSpace::kFirstCommit << kPagebl
 constexpr std::size_t kFirstDescriptors =
     align_up(slab::SlabTable::bytes_for(kFirstPages + 1), pages::MetaSpace::kStep);
 
-// The first thread's heap lies in the library's own memory, as do its first bins: a start needs that much less of the OS.
-// Zero bytes are a heap nobody has started, as in the array of the others.
-// What a start touches of it is in two pages when it begins a page, in three elsewhere.
-alignas(kPageSize) constinit char first_heap[sizeof(ThreadHeap)] = {};
-
 void* const kNullSlot = nullptr;
 
 constexpr Front make_empty_front(Bin* small, void** null_slot) {
@@ -83,16 +78,14 @@ void thread_exit_hook(void*) {
 
 }  // namespace
 
+// What a start touches of it is in two pages when it begins a page, in three elsewhere.
+alignas(kPageSize) constinit char first_heap[sizeof(ThreadHeap)] = {};
+
 constinit const Front kEmptyFront =
     make_empty_front(const_cast<Bin*>(kEmptyFront.bins), const_cast<void**>(&kNullSlot));
 constinit thread_local ThreadState t_state = {
     const_cast<Front*>(&kEmptyFront), kNoTag, false, false, false, false, false, 0, 0, {}};
 constinit ProcessHeap process;
-
-ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
-  auto* const heaps = reinterpret_cast<ThreadHeap*>(heaps_.origin());
-  return index == 1 ? *reinterpret_cast<ThreadHeap*>(first_heap) : heaps[index];
-}
 
 bool ProcessHeap::init() {
   os::LockGuard hold(lock_);

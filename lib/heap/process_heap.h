@@ -47,6 +47,7 @@ class ProcessHeap {
   std::uint32_t heap_count() const { return __atomic_load_n(&heap_count_, __ATOMIC_ACQUIRE); }  // indices 1..count
   // The heap without a thread that objects come from whose end is to be seen (observation.h); null: none yet.
   ThreadHeap* samples() const;
+  bool is_samples(std::uint32_t index) const { return index == __atomic_load_n(&samples_, __ATOMIC_ACQUIRE); }
   void ensure_samples();
   // Where the calling thread gets pages by preference. `heap` is its own; null while it has none.
   pages::Where local(const ThreadHeap* heap) const;

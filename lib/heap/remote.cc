@@ -22,7 +22,7 @@ void push_pending(ThreadHeap& heap, std::uint32_t slab_index) {
 
 }  // namespace
 
-void ThreadHeap::note_remote(std::uint32_t slab_index) {
+void ThreadHeap::list_remote(std::uint32_t slab_index, unsigned object) {
   Slab& s = process.slabs[slab_index];
   if (state.load() == HeapState::kFrozen) return;  // nobody ever drains it
   t_state.noting = true;  // until it is listed: a signal handler that forks keeps the generation
@@ -38,7 +38,7 @@ void ThreadHeap::note_remote(std::uint32_t slab_index) {
     many = pending_pages.fetch_add(more, std::memory_order_relaxed) % kPatience + more >= kPatience;
   }
   if (state.load() == HeapState::kAbandoned) {
-    if (s.all_freed()) freed_pages.fetch_add(s.size_info().pages, std::memory_order_relaxed);
+    if (s.all_freed(object)) freed_pages.fetch_add(s.size_info().pages, std::memory_order_relaxed);
     if (many || much_to_give_back()) help_abandoned();
   } else if (many && state.load() == HeapState::kActive && lock.try_lock()) {  // the owner is slow
     drain_pending();
@@ -82,7 +82,7 @@ void ThreadHeap::drain_pending() {
         rebucket(i);
     } else if (freed && holder != 0) {
       // a late freer of the slab's previous life had queued it here; its present owner must hear of the bits
-      process.heap(holder).note_remote(i);
+      process.heap(holder).note_remote(i, 0);
     }
     i = next;
   }
@@ -94,7 +94,7 @@ void ThreadHeap::forward_pending() {
     next = s.pending_next.load(std::memory_order_relaxed);
     s.queued.exchange(0);
     const std::uint32_t holder = s.holder();
-    if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i);
+    if (holder != 0 && holder != index && s.has_remote()) process.heap(holder).note_remote(i, 0);
   }
   pending_pages.store(0, std::memory_order_relaxed);
   freed_pages.store(0, std::memory_order_relaxed);

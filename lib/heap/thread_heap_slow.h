@@ -112,8 +112,14 @@ struct alignas(kCacheLine) ThreadHeap {
   }
   // Merges what other threads freed, lock held.
   void drain_pending();
-  // Called by the freeing thread. `slab_index` has new remote bits.
-  void note_remote(std::uint32_t slab_index);
+  // Called by the freeing thread. `slab_index` has new remote bits; that of `object` is the latest.
+  void note_remote(std::uint32_t slab_index, unsigned object) {
+    const slab::Slab& s = process.slabs[slab_index];
+    // Listed by an earlier free: nothing to do as long as there is an owner who will come by.
+    if (s.queued.load() == process.generation() && state.load() == HeapState::kActive) [[likely]]
+      return;
+    list_remote(slab_index, object);
+  }
   // Merges what is pending of an abandoned heap, unless somebody is at it; after each hold of such a heap's lock.
   void help_abandoned();
   // Others have freed so much that somebody should merge it although he need not.
@@ -183,6 +189,7 @@ struct alignas(kCacheLine) ThreadHeap {
   void* sample(unsigned size_class, CallPath path, std::size_t bytes);
   unsigned gather(unsigned size_class, unsigned want, void** out);
   std::uint32_t new_slab(unsigned size_class);
+  void list_remote(std::uint32_t slab_index, unsigned object);
   void note_turnover(std::int32_t bytes);
   void own_pages(slab::Slab& s);
   void merge_remote(slab::Slab& s);
@@ -264,6 +271,15 @@ class HelperGuard {
   ThreadHeap& heap_;
   std::uint32_t* slot_ = nullptr;
 };
+
+// The first thread's heap lies in the library's own memory, as do its first bins: a start needs that much less of the OS.
+// Zero bytes are a heap nobody has started, as in the array of the others.
+[[gnu::visibility("hidden")]] extern char first_heap[sizeof(ThreadHeap)];
+
+inline ThreadHeap& ProcessHeap::heap(std::uint32_t index) const {
+  auto* const heaps = reinterpret_cast<ThreadHeap*>(heaps_.origin());
+  return index == 1 ? *reinterpret_cast<ThreadHeap*>(first_heap) : heaps[index];
+}
 
 void free_run_object(void* p);  // of a run class, with or without a heap
 

@@ -106,8 +106,12 @@ struct alignas(kCacheLine) Slab {
     }
     return sound;
   }
-  // By any thread. Of those that free a slab's last objects at once, the last one sees it; while others merge, perhaps nobody.
-  bool all_freed() const {
+  // By any thread, after its free of `object`. Of those that free a slab's last objects at once, the last one sees it; while
+  // others merge, perhaps nobody.
+  bool all_freed(unsigned object) const {
+    const unsigned word = object / 64;
+    const std::uint64_t back = __atomic_load_n(&free[word], __ATOMIC_RELAXED) | remote[word].load();
+    if (popcount(back) < std::min<std::size_t>(size_info().objects - word * 64, 64)) return false;  // its word: most end here
     std::size_t n = count_free();
     for (const auto& w : remote)
       if (const std::uint64_t bits = w.load(); bits != 0) n += popcount(bits);

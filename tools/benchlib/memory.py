@@ -20,6 +20,7 @@ MODES = (
     (("threads", "400"), ("freed+1s",)),
     (("pages", "200", "60"), ("round59",)),
 )
+SMALL_AT_PEAK, TIME = "small pages at peak", "time"
 PEAKS = ("peak", "full")
 SMALL = 32.0  # MiB: as much of a heap may be on small pages
 LINE = re.compile(r"^(\S+) +t=([\d.]+) live [\d.]+ rss ([\d.]+) .* huge ([\d.]+) (charge|memdrop) (-?[\d.]+)")
@@ -46,8 +47,9 @@ def memory(session: Session) -> None:
     session.rounds_or(3)
     session.warm_mib = 1024
     probe = str(compile_c(probe_source(session.root, "memory.c"), session.scratch / "memory", "-O2", "-fno-builtin", "-lpthread"))
+    modes = [mode for mode in MODES if any(map(session.wanted.search, lines_of(*mode)))]
     for number, _ in session.interleaved():
-        for at, (arguments, lines) in enumerate(MODES):
+        for at, (arguments, lines) in enumerate(modes):
             name = " ".join(arguments)
             session.progress(f"round {number + 1} of {session.rounds}, {name}")
             for allocator in session.rotated(number + at):
@@ -59,9 +61,14 @@ def memory(session: Session) -> None:
                     add(session, allocator, f"{name} {line}", phases)
                 for peak in (phase for phase in phases if phase.name in PEAKS):
                     share = 1 - peak.huge / (peak.resident - SMALL)
-                    session.results.add(f"{name} small pages at peak", "%", allocator, max(0.0, 100 * share))
-                session.results.add(f"{name} time", "s", allocator, run.seconds)
+                    session.results.add(f"{name} {SMALL_AT_PEAK}", "%", allocator, max(0.0, 100 * share))
+                session.results.add(f"{name} {TIME}", "s", allocator, run.seconds)
                 session.series.setdefault(name, {})[allocator.name] = series(run, phases)
+
+
+def lines_of(arguments: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
+    """The table's lines of a mode."""
+    return [" ".join((*arguments, line)) for line in (*lines, *(f"{line}, charge" for line in lines), SMALL_AT_PEAK, TIME)]
 
 
 def phases_of(output: str) -> list[Phase]:
