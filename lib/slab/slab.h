@@ -111,7 +111,8 @@ struct alignas(kCacheLine) Slab {
   bool all_freed(unsigned object) const {
     const unsigned word = object / 64;
     const std::uint64_t back = __atomic_load_n(&free[word], __ATOMIC_RELAXED) | remote[word].load();
-    if (popcount(back) < std::min<std::size_t>(size_info().objects - word * 64, 64)) return false;  // its word: most end here
+    const std::size_t there = std::min<std::size_t>(size_info().objects - word * 64, 64);
+    if (popcount(back) < there) return false;  // most frees end here
     std::size_t n = count_free();
     for (const auto& w : remote)
       if (const std::uint64_t bits = w.load(); bits != 0) n += popcount(bits);

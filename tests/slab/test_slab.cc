@@ -1,7 +1,10 @@
 // test_slab.cc: the state of one slab: who holds which object, by the owner's hand and by others'.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -123,6 +126,33 @@ TEST_CASE("a slab is empty by any mixture of own and remote frees", "[slab]") {
     CHECK(s->empty());
     CHECK(free_bits(*s) == kClass[c].objects);
   }
+}
+
+TEST_CASE("who frees a slab's last object sees it, whichever that is and whoever freed the others", "[slab]") {
+  std::minstd_rand random(5);
+  for (unsigned c = 0; c < kSlabClasses; ++c) {
+    const unsigned n = kClass[c].objects;
+    std::vector<unsigned> order(n);
+    std::iota(order.begin(), order.end(), 0U);
+    for (int round = 0; round < 8; ++round) {
+      std::shuffle(order.begin(), order.end(), random);
+      auto s = new_slab(c);
+      for (unsigned k = 0; k < n; ++k) {
+        const bool by_another = k + 1 == n || random() % 3 != 0;
+        REQUIRE((by_another ? s->put_remote(order[k]) : s->put(order[k])));
+        if (random() % 16 == 0) s->merge_remote();
+        INFO("class " << c << ", " << k + 1 << " of " << n << " are free");
+        REQUIRE(s->all_freed(order[k]) == (k + 1 == n));
+      }
+    }
+  }
+}
+
+TEST_CASE("a late freer may ask for an object that the descriptor's new class has not", "[slab]") {
+  const auto s = new_slab(kSlabClasses - 1);
+  for (unsigned object = 0; object < kMaxObjects; ++object) REQUIRE_FALSE(s->all_freed(object));
+  for (unsigned object = 0; object < kClass[kSlabClasses - 1].objects; ++object) REQUIRE(s->put_remote(object));
+  CHECK(s->all_freed(0));
 }
 
 TEST_CASE("what another thread has freed the owner cannot free again, before and after it hears of it", "[slab]") {
